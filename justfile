@@ -1,0 +1,33 @@
+# Recipes are one line; what has logic is a script, a binary in the crate that owns the output, or a tidy test.
+
+# Everything CI does
+check:
+    bash .ci/run
+
+# All tests; arguments go to `cargo test`
+test *ARGS:
+    scripts/test {{ARGS}}
+
+# Format the tree
+fmt:
+    cargo fmt --all
+
+# Lints as CI sees them
+clippy:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Documentation of our crates, opened
+doc:
+    cargo doc --workspace --no-deps --locked --open
+
+# Licences, bans and sources of the dependency tree
+deny:
+    cargo deny check licenses bans sources
+
+# The demo, on a folder of Bundles if one is given
+demo *ARGS:
+    scripts/demo {{ARGS}}
+
+# Speed and size over FILES, with the bare SQLCipher baseline in the same process
+bench +FILES:
+    cargo run --release --locked --package keepwell -- bench store --json --data {{FILES}}
