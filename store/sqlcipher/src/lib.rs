@@ -1,1 +1,25 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod authorizer;
+mod cipher;
+mod engine;
+mod error;
+#[expect(unsafe_code, reason = "SQLCipher takes its key through the C interface only")]
+mod key;
+mod maintenance;
+mod migration;
+mod open;
+mod pragma;
+mod verify;
+
+pub use rusqlite::{Connection, InterruptHandle};
+
+pub use cipher::PAGE_SIZE_BYTES;
+pub use engine::{Engine, check_engine};
+pub use error::{OpenError, StorageError, classify};
+pub use key::KEY_BYTES;
+pub use maintenance::{checkpoint, rekey, vacuum};
+pub use migration::{MigrateError, Migration, migrate, schema_version};
+pub use open::{Options, create, open};
+pub use pragma::{Durability, WAL_AUTOCHECKPOINT_PAGES, set_autocheckpoint, set_durability};
+pub use verify::{DAMAGE_LIMIT, Damage, verify};

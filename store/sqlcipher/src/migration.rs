@@ -1,0 +1,97 @@
+//! The numbered steps from an empty database to the schema of this program.
+//!
+//! Each step runs in a transaction of its own that also moves `user_version`, so a crash leaves the
+//! database between two steps, never inside one. A released step is history and never changes.
+//!
+//! Invariant: `user_version` is the number of the last step that was committed.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::{StorageError, authorizer::Lifted};
+
+/// One step. Numbers start at 1 and have no gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// Its place, and the `user_version` after it.
+    pub number: u32,
+    /// What it brings, for messages.
+    pub name: &'static str,
+    /// Its statements, without `BEGIN` and `COMMIT`.
+    pub sql: &'static str,
+}
+
+/// Why a database could not be brought to the schema of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// A newer program wrote the database. Nothing was changed.
+    #[error("the database has schema version {found}, this program knows {known}")]
+    TooNew {
+        /// The version of the database.
+        found: u32,
+        /// The last version that this program knows.
+        known: u32,
+    },
+    /// A step failed and was rolled back; the steps before it stay.
+    #[error("while applying migration {number} ({name})")]
+    Step {
+        /// The number of the step.
+        number: u32,
+        /// The name of the step.
+        name: &'static str,
+        /// What failed.
+        source: StorageError,
+    },
+    /// The version could not be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Applies the steps that the database does not have yet, and returns its version.
+///
+/// Two processes may call it at once: each step takes the write lock first and then looks whether the
+/// other has been faster.
+///
+/// # Errors
+/// [`MigrateError::TooNew`] before anything is changed; [`MigrateError::Step`] naming the step.
+///
+/// # Panics
+/// If the numbers of `migrations` are not 1, 2, 3, ...
+pub fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<u32, MigrateError> {
+    assert!((1..).zip(migrations).all(|(n, m)| m.number == n), "migrations are numbered 1, 2, 3, ...");
+    let known = migrations.last().map_or(0, |last| last.number);
+    let found = schema_version(connection)?;
+    if found > known {
+        return Err(MigrateError::TooNew { found, known });
+    }
+    if found == known {
+        return Ok(known);
+    }
+    let mut lifted = Lifted::new(connection).map_err(StorageError::from)?;
+    for migration in &migrations[found as usize..] {
+        apply(lifted.connection(), migration).map_err(|source| MigrateError::Step {
+            number: migration.number,
+            name: migration.name,
+            source,
+        })?;
+    }
+    Ok(known)
+}
+
+/// The number of the last migration that a database has seen, 0 for a new one.
+///
+/// # Errors
+/// [`StorageError`] of the read.
+pub fn schema_version(connection: &Connection) -> Result<u32, StorageError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+fn apply(connection: &mut Connection, migration: &Migration) -> Result<(), StorageError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if schema_version(&transaction)? >= migration.number {
+        return Ok(());
+    }
+    transaction.execute_batch(migration.sql)?;
+    transaction.execute_batch(&format!("PRAGMA user_version = {}", migration.number))?;
+    Ok(transaction.commit()?)
+}
