@@ -12,6 +12,7 @@ CREATE TABLE actor (
     app     TEXT NOT NULL,
     device  TEXT NOT NULL,
     purpose TEXT NOT NULL,  -- v3-PurposeOfUse code, e.g. TREAT, BTG
+    mac     BLOB NOT NULL,  -- HMAC-SHA-256 over this row: events carry the key only
     UNIQUE (user, app, device, purpose)
 ) STRICT;
 
@@ -83,6 +84,7 @@ CREATE INDEX blob_reference_resource ON blob_reference (resource, version);
 CREATE TABLE audit (
     sequence     INTEGER PRIMARY KEY,  -- dense, from 1: a gap is a deletion
     recorded     INTEGER NOT NULL,     -- ms since 1970-01-01T00:00Z, never earlier than the row before
+    skew         INTEGER,              -- ms that the wall clock stood behind `recorded`, when it did
     actor        INTEGER NOT NULL REFERENCES actor (key),
     action       INTEGER NOT NULL,     -- audit::Action code
     outcome      INTEGER NOT NULL,     -- AuditEvent.outcome: 0, 4, 8 or 12
@@ -95,6 +97,7 @@ CREATE TABLE audit (
     detail       TEXT,                 -- search string, reason, counts: a JSON object
     mac          BLOB NOT NULL         -- HMAC-SHA-256 over the previous mac and this row
 ) STRICT;
+CREATE INDEX audit_kind ON audit (actor, action, outcome);
 CREATE INDEX audit_resource ON audit (resource) WHERE resource IS NOT NULL;
 CREATE INDEX audit_patient ON audit (patient) WHERE patient IS NOT NULL;
 CREATE INDEX audit_first_change ON audit (first_change) WHERE first_change IS NOT NULL;
@@ -109,9 +112,31 @@ CREATE TABLE audit_purged (
     first_sequence INTEGER NOT NULL,
     before_mac     BLOB NOT NULL,        -- mac of the row before the segment
     last_mac       BLOB NOT NULL,        -- mac of the last purged row: the chain goes on from here
-    digest         BLOB NOT NULL         -- SHA-256 over the macs of the segment, in order
+    digest         BLOB NOT NULL,        -- SHA-256 over the macs of the segment, in order
+    mac            BLOB NOT NULL         -- HMAC-SHA-256 over this row
 ) STRICT;
-CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+
+-- Append-only: no row is changed, replaced or deleted, but for those that a proof in audit_purged covers.
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE sequence = new.sequence)
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+WHEN NOT EXISTS (SELECT 1 FROM audit_purged WHERE old.sequence BETWEEN first_sequence AND last_sequence)
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_checkpoint_no_update BEFORE UPDATE ON audit_checkpoint
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_checkpoint_no_delete BEFORE DELETE ON audit_checkpoint
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_purged_no_update BEFORE UPDATE ON audit_purged
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_purged_no_delete BEFORE DELETE ON audit_purged
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER actor_no_update BEFORE UPDATE ON actor
+BEGIN SELECT RAISE(ABORT, 'actors are append-only'); END;
+CREATE TRIGGER actor_no_delete BEFORE DELETE ON actor
+BEGIN SELECT RAISE(ABORT, 'actors are append-only'); END;
 
 -- An import that was interrupted goes on from here.
 CREATE TABLE import (
