@@ -39,3 +39,24 @@ pub(crate) fn check(answer: impl Fn(&str) -> Result<String, rusqlite::Error>) ->
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_size_is_the_one_that_is_set() {
+        assert_eq!(SETTINGS[0], ("cipher_page_size", PAGE_SIZE_BYTES.to_string().as_str()));
+    }
+
+    #[test]
+    fn setting_that_was_not_taken_is_named() {
+        for (setting, _) in SETTINGS {
+            let answer = |pragma: &str| {
+                let known = SETTINGS.iter().find(|(name, _)| *name == pragma && pragma != setting);
+                Ok(known.map_or_else(String::new, |(_, value)| (*value).to_owned()))
+            };
+            assert_eq!(check(answer), Err(OpenError::EngineSetting { setting }));
+        }
+    }
+}

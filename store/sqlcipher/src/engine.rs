@@ -99,3 +99,50 @@ pub(crate) fn answer(connection: &Connection, pragma: &str) -> Result<String, ru
         other => other.as_str().unwrap_or_default().to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An engine that is not SQLCipher has no `sqlite3_key` and does not even link, so its answers are
+    /// given here by hand.
+    fn engine(cipher_version: &str, compile_options: &[&str]) -> Engine {
+        Engine {
+            cipher_version: cipher_version.to_owned(),
+            sqlite_version: "3.53.4".to_owned(),
+            compile_options: compile_options.iter().map(|option| (*option).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn engine_with_all_options_is_taken() {
+        assert!(engine("4.19.0 community", &REQUIRED_OPTIONS).check().is_ok());
+    }
+
+    #[test]
+    fn engine_without_a_cipher_is_refused() {
+        assert_eq!(engine("", &REQUIRED_OPTIONS).check(), Err(OpenError::EngineNotEncrypted));
+    }
+
+    #[test]
+    fn missing_compile_option_is_named() {
+        for option in REQUIRED_OPTIONS {
+            let others: Vec<_> = REQUIRED_OPTIONS.into_iter().filter(|o| *o != option).collect();
+            let refused = Err(OpenError::EngineOption { option });
+            assert_eq!(engine("4.19.0 community", &others).check(), refused);
+        }
+    }
+
+    #[test]
+    fn compile_option_with_another_value_is_refused() {
+        let options = REQUIRED_OPTIONS.map(|o| if o == "TEMP_STORE=3" { "TEMP_STORE=2" } else { o });
+        let refused = Err(OpenError::EngineOption { option: "TEMP_STORE=3" });
+        assert_eq!(engine("4.19.0 community", &options).check(), refused);
+    }
+
+    #[test]
+    fn connection_without_a_key_is_refused() {
+        let connection = Connection::open_in_memory().expect("memory is there");
+        assert_eq!(check_connection(&connection), Err(OpenError::EngineNotEncrypted));
+    }
+}

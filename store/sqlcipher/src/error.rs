@@ -55,8 +55,13 @@ pub enum StorageError {
 /// Sorts an error of rusqlite into a kind, and drops its text.
 #[must_use]
 pub fn classify(error: &rusqlite::Error) -> StorageError {
-    let Some(sqlite) = error.sqlite_error() else {
-        return StorageError::Internal { code: 0 };
+    let sqlite = match error {
+        // A denied function, unlike any other denial, has no code of its own.
+        rusqlite::Error::SqlInputError { msg, .. } if msg.starts_with("not authorized") => {
+            return StorageError::Denied;
+        }
+        rusqlite::Error::SqlInputError { error, .. } | rusqlite::Error::SqliteFailure(error, _) => error,
+        _ => return StorageError::Internal { code: 0 },
     };
     let code = sqlite.extended_code;
     match sqlite.code {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionState, ffi};
 
 use crate::{OpenError, Options, StorageError, authorizer::Lifted, key::RawKey, open};
 
@@ -36,7 +36,8 @@ pub fn vacuum(connection: &mut Connection) -> Result<(), StorageError> {
 /// the size of the database, and no other connection: theirs would go on with the old key.
 ///
 /// The connection is taken, because SQLCipher leaves it with the new key for writing even if nothing was
-/// rewritten, and does not report a failed commit. Opening the file again is the proof.
+/// rewritten, and does not report a failed commit: a transaction that is still open tells, and opening
+/// the file again is the proof.
 ///
 /// # Errors
 /// [`OpenError`]; the connection is closed, and the file opens with the old or with the new key.
@@ -49,6 +50,9 @@ pub fn rekey(
     // Fails here, before anything is keyed, while somebody else reads or writes.
     checkpoint(&connection)?;
     RawKey(new_key).reapply(&connection)?;
+    if connection.transaction_state(None::<&str>)? != TransactionState::None {
+        return Err(StorageError::Io { code: ffi::SQLITE_IOERR_WRITE }.into());
+    }
     // Until this is done the file still holds pages of the old key below the log.
     checkpoint(&connection)?;
     drop(connection);

@@ -16,7 +16,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{OpenError, authorizer, cipher, engine, key::RawKey, pragma};
+use crate::{OpenError, PAGE_SIZE_BYTES, authorizer, cipher, engine, key::RawKey, pragma};
 
 /// The first bytes of a database that is not encrypted.
 const CLEAR_HEADER: &[u8; 16] = b"SQLite format 3\0";
@@ -134,11 +134,18 @@ fn check_file(path: &Path) -> Result<(), OpenError> {
     if !metadata.is_file() {
         return Err(OpenError::NotAFile);
     }
-    // SQLite would take an empty file for a new database and throw its write-ahead log away.
     if metadata.len() == 0 {
         return Err(OpenError::Empty);
     }
     let mut header = Vec::with_capacity(CLEAR_HEADER.len());
     fs::File::open(path)?.take(CLEAR_HEADER.len() as u64).read_to_end(&mut header)?;
-    if header == CLEAR_HEADER { Err(OpenError::NotEncrypted) } else { Ok(()) }
+    if header == CLEAR_HEADER {
+        return Err(OpenError::NotEncrypted);
+    }
+    // SQLite would take a file without a whole page for a new database: it would accept any key, write
+    // over the file and throw its write-ahead log away.
+    if metadata.len() < u64::from(PAGE_SIZE_BYTES) {
+        return Err(OpenError::NotADatabase);
+    }
+    Ok(())
 }
