@@ -9,6 +9,9 @@ mod key;
 mod maintenance;
 mod migration;
 mod open;
+#[cfg(all(unix, feature = "power-loss"))]
+#[expect(unsafe_code, reason = "SQLite's file interface is a table of C functions")]
+pub mod power_loss;
 mod pragma;
 mod verify;
 

@@ -1,0 +1,270 @@
+//! What a power cut could leave of a database.
+//!
+//! A kill of the process leaves every write in the system's cache; a power cut leaves what was synced, and
+//! of later writes any sectors in any mixture. [`install`] slips under SQLite for the rest of the process
+//! and records writes and syncs. [`cut`] then makes, for any moment and seed, the files as the disk could
+//! hold them after a cut at that moment.
+//!
+//! Not modelled: a disk that lies about a sync, and a file whose creation or removal is itself lost.
+//!
+//! Invariant: SQLite works as before; only what it writes is also remembered.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::{CStr, OsStr, c_char, c_int, c_void},
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    slice,
+    sync::{LazyLock, Mutex, MutexGuard, OnceLock},
+};
+
+use rusqlite::ffi::{
+    self, SQLITE_OK, sqlite3_file, sqlite3_filename, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
+};
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
+
+#[derive(Default)]
+struct Recording {
+    steps: Vec<(PathBuf, Step)>,
+    /// Open files by the address of SQLite's handle.
+    open: HashMap<usize, (PathBuf, &'static sqlite3_io_methods)>,
+}
+
+enum Step {
+    /// The file was opened and held this.
+    Found(Vec<u8>),
+    Write {
+        offset: usize,
+        bytes: Vec<u8>,
+    },
+    Truncate(usize),
+    Sync,
+    Remove,
+}
+
+static RECORDING: LazyLock<Mutex<Recording>> = LazyLock::new(Mutex::default);
+
+fn recording() -> MutexGuard<'static, Recording> {
+    RECORDING.lock().expect("no recorder panics while it holds the lock")
+}
+
+/// Records from now on what every connection of this process does to its files.
+pub fn install() {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let system = system_vfs();
+        // SAFETY: SQLite's default VFS lives as long as the process, and the struct is plain data. The
+        // copy differs in name and in two functions. The system's other functions take it as their own,
+        // as they look at no field that differs.
+        let recorder = Box::leak(Box::new(unsafe { *system }));
+        recorder.pNext = std::ptr::null_mut();
+        recorder.zName = c"keepwell-power-loss".as_ptr();
+        recorder.xOpen = Some(open);
+        recorder.xDelete = Some(remove);
+        // SAFETY: the struct was leaked above, so it outlives its registration.
+        let code = unsafe { ffi::sqlite3_vfs_register(recorder, 1) };
+        assert_eq!(code, SQLITE_OK, "SQLite takes another VFS");
+    });
+}
+
+/// The number of steps recorded so far: the moment now, for [`cut`].
+#[must_use]
+pub fn moment() -> usize {
+    recording().steps.len()
+}
+
+/// Writes into `target` the files of `source` as a power cut at `moment` could have left them. The same seed
+/// gives the same files.
+///
+/// # Errors
+/// Of writing into `target`.
+pub fn cut(source: &Path, target: &Path, moment: usize, seed: u64) -> io::Result<()> {
+    let recording = recording();
+    let mut disks: BTreeMap<&OsStr, Disk<'_>> = BTreeMap::new();
+    for (path, step) in &recording.steps[..moment] {
+        if path.parent() == Some(source)
+            && let Some(name) = path.file_name()
+        {
+            match step {
+                Step::Remove => drop(disks.remove(name)),
+                step => disks.entry(name).or_default().take(step),
+            }
+        }
+    }
+    let mut coin = Coin(seed);
+    disks.into_iter().try_for_each(|(name, disk)| fs::write(target.join(name), disk.lose(&mut coin)))
+}
+
+/// A file: what is safe, and what came after the last sync.
+#[derive(Default)]
+struct Disk<'r> {
+    synced: Vec<u8>,
+    pending: Vec<&'r Step>,
+}
+
+impl<'r> Disk<'r> {
+    fn take(&mut self, step: &'r Step) {
+        match step {
+            Step::Found(bytes) if self.synced.is_empty() && self.pending.is_empty() => {
+                self.synced.clone_from(bytes);
+            }
+            Step::Sync => {
+                for step in std::mem::take(&mut self.pending) {
+                    apply(step, &mut self.synced, || true);
+                }
+            }
+            step => self.pending.push(step),
+        }
+    }
+
+    fn lose(self, coin: &mut Coin) -> Vec<u8> {
+        let mut bytes = self.synced;
+        // Some cuts lose everything, some nothing, the others half of the sectors.
+        let kept_of_four = [0, 2, 2, 4][coin.below(4)];
+        for step in self.pending {
+            apply(step, &mut bytes, || coin.below(4) < kept_of_four);
+        }
+        bytes
+    }
+}
+
+/// Brings a step to the disk, as far as `keep` says for each sector of it.
+fn apply(step: &Step, disk: &mut Vec<u8>, mut keep: impl FnMut() -> bool) {
+    match step {
+        Step::Truncate(length) if keep() => disk.truncate(*length),
+        Step::Write { offset, bytes } => {
+            let mut start = 0;
+            while start < bytes.len() {
+                let at = offset + start;
+                let end = (start + SECTOR_BYTES - at % SECTOR_BYTES).min(bytes.len());
+                if keep() {
+                    let needed = disk.len().max(offset + end);
+                    disk.resize(needed, 0);
+                    disk[at..offset + end].copy_from_slice(&bytes[start..end]);
+                }
+                start = end;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A repeatable coin: SplitMix64.
+struct Coin(u64);
+
+impl Coin {
+    fn below(&mut self, limit: u64) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % limit).expect("limits here are small")
+    }
+}
+
+fn system_vfs() -> *mut sqlite3_vfs {
+    static SYSTEM: OnceLock<usize> = OnceLock::new();
+    // SAFETY: without a name SQLite answers with its default VFS, which is there on every system that it
+    // supports. The first call comes before `install` registers another default.
+    let address = *SYSTEM.get_or_init(|| unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) } as usize);
+    address as *mut sqlite3_vfs
+}
+
+/// Opens with the system's VFS, then puts a table of methods under the handle in which three are ours.
+unsafe extern "C" fn open(
+    _: *mut sqlite3_vfs,
+    name: sqlite3_filename,
+    file: *mut sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    let system = system_vfs();
+    // SAFETY: SQLite's arguments go on unchanged, except for the VFS, which is the one that owns `xOpen`.
+    let code = unsafe { (*system).xOpen.expect("a VFS opens files")(system, name, file, flags, out_flags) };
+    if code != SQLITE_OK || name.is_null() {
+        return code;
+    }
+    // SAFETY: after success `file` is initialised, and its method table is a constant of SQLite. The name
+    // is a C string.
+    let (original, path) = unsafe { (&*(*file).pMethods, path_of(name)) };
+    let mut methods = *original;
+    methods.xWrite = Some(write);
+    methods.xTruncate = Some(truncate);
+    methods.xSync = Some(sync);
+    // SAFETY: `file` is ours until this returns; the table is leaked and so outlives it.
+    unsafe { (*file).pMethods = Box::leak(Box::new(methods)) };
+    let found = fs::read(&path).unwrap_or_default();
+    let mut recording = recording();
+    recording.steps.push((path.clone(), Step::Found(found)));
+    recording.open.insert(file as usize, (path, original));
+    code
+}
+
+unsafe extern "C" fn remove(_: *mut sqlite3_vfs, name: *const c_char, sync_directory: c_int) -> c_int {
+    let system = system_vfs();
+    // SAFETY: as in `open`.
+    let code = unsafe { (*system).xDelete.expect("a VFS removes files")(system, name, sync_directory) };
+    if code == SQLITE_OK {
+        // SAFETY: SQLite hands a C string.
+        recording().steps.push((unsafe { path_of(name) }, Step::Remove));
+    }
+    code
+}
+
+unsafe extern "C" fn write(
+    file: *mut sqlite3_file,
+    bytes: *const c_void,
+    length: c_int,
+    offset: sqlite3_int64,
+) -> c_int {
+    record(file, |system| {
+        // SAFETY: SQLite's arguments go on to the function of the same name, unchanged.
+        let code = unsafe { system.xWrite.expect("a file is written")(file, bytes, length, offset) };
+        // SAFETY: SQLite hands `length` readable bytes.
+        let bytes = unsafe { slice::from_raw_parts(bytes.cast(), unsigned(length.into())) };
+        (code, Step::Write { offset: unsigned(offset), bytes: bytes.to_vec() })
+    })
+}
+
+unsafe extern "C" fn truncate(file: *mut sqlite3_file, length: sqlite3_int64) -> c_int {
+    record(file, |system| {
+        // SAFETY: as in `write`.
+        let code = unsafe { system.xTruncate.expect("a file is truncated")(file, length) };
+        (code, Step::Truncate(unsigned(length)))
+    })
+}
+
+unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
+    record(file, |system| {
+        // SAFETY: as in `write`.
+        let code = unsafe { system.xSync.expect("a file is synced")(file, flags) };
+        (code, Step::Sync)
+    })
+}
+
+/// Does the work with the system's methods and remembers it if it succeeded.
+fn record(file: *mut sqlite3_file, work: impl FnOnce(&sqlite3_io_methods) -> (c_int, Step)) -> c_int {
+    let mut recording = recording();
+    let (path, system) = recording.open.get(&(file as usize)).expect("only opened files get our methods");
+    let path = path.clone();
+    let (code, step) = work(system);
+    if code == SQLITE_OK {
+        recording.steps.push((path, step));
+    }
+    code
+}
+
+fn unsigned(number: sqlite3_int64) -> usize {
+    usize::try_from(number).expect("SQLite's offsets and lengths are not negative")
+}
+
+/// # Safety
+/// `name` must be a C string.
+unsafe fn path_of(name: *const c_char) -> PathBuf {
+    // SAFETY: promised by the caller.
+    let name = unsafe { CStr::from_ptr(name) };
+    OsStr::from_bytes(name.to_bytes()).into()
+}
