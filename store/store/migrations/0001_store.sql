@@ -69,7 +69,8 @@ CREATE TABLE identifier (
 -- Attachments above 16 KiB, each an encrypted file under blobs/.
 CREATE TABLE blob (
     key  INTEGER PRIMARY KEY,
-    hash BLOB NOT NULL UNIQUE,  -- HMAC-SHA-256 of the content under a key of this store: equal content is kept once
+    hash BLOB NOT NULL UNIQUE,  -- SHA-256 of the content: equal content is kept once
+    file BLOB NOT NULL UNIQUE,  -- 16 random bytes: the name of the file, bound into its encryption
     size INTEGER NOT NULL       -- bytes of content
 ) STRICT;
 CREATE TABLE blob_reference (
@@ -125,6 +126,10 @@ BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
 WHEN NOT EXISTS (SELECT 1 FROM audit_purged WHERE old.sequence BETWEEN first_sequence AND last_sequence)
 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER audit_purged_whole BEFORE INSERT ON audit_purged
+WHEN new.first_sequence <> 1 + coalesce((SELECT max(last_sequence) FROM audit_purged), 0)
+    OR NOT EXISTS (SELECT 1 FROM audit_checkpoint WHERE sequence = new.last_sequence)
+BEGIN SELECT RAISE(ABORT, 'audit is purged in whole checkpointed segments'); END;
 CREATE TRIGGER audit_checkpoint_no_update BEFORE UPDATE ON audit_checkpoint
 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 CREATE TRIGGER audit_checkpoint_no_delete BEFORE DELETE ON audit_checkpoint

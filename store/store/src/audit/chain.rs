@@ -7,7 +7,7 @@
 //! Invariants: sequences are dense and rise by commit order; `recorded` never falls; a record names an actor.
 
 use ring::{digest, hkdf, hmac};
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{Actor, Event, checkpoint::Signer};
 
@@ -127,7 +127,7 @@ impl Keys {
         encoder.optional_integer(fields.first_change);
         encoder.optional_integer(fields.last_change);
         encoder.optional_bytes(fields.digest);
-        encoder.optional_bytes(fields.detail.map(str::as_bytes));
+        encoder.optional_bytes(fields.detail);
         self.mac(&encoder)
     }
 }
@@ -146,7 +146,46 @@ pub(super) struct Fields<'a> {
     pub(super) first_change: Option<i64>,
     pub(super) last_change: Option<i64>,
     pub(super) digest: Option<&'a [u8]>,
-    pub(super) detail: Option<&'a str>,
+    pub(super) detail: Option<&'a [u8]>,
+}
+
+/// The columns of `audit` in the order that [`StoredRecord::read`] expects.
+macro_rules! record_columns {
+    () => {
+        "sequence, recorded, skew, actor, action, outcome, resource, version, patient, first_change, last_change,
+         digest, detail, mac"
+    };
+}
+pub(super) use record_columns;
+
+/// A record as it stands in the file, true or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredRecord<'a> {
+    pub(super) sequence: i64,
+    pub(super) fields: Fields<'a>,
+    /// `None` when what stands there is no mac.
+    pub(super) mac: Option<Mac>,
+}
+
+impl<'a> StoredRecord<'a> {
+    pub(super) fn read(row: &'a Row<'_>) -> rusqlite::Result<Self> {
+        let fields = Fields {
+            recorded: row.get(1)?,
+            skew: row.get(2)?,
+            actor: row.get(3)?,
+            action: row.get(4)?,
+            outcome: row.get(5)?,
+            resource: row.get(6)?,
+            version: row.get(7)?,
+            patient: row.get(8)?,
+            first_change: row.get(9)?,
+            last_change: row.get(10)?,
+            digest: row.get_ref(11)?.as_bytes_or_null()?,
+            detail: row.get_ref(12)?.as_bytes_or_null()?,
+        };
+        let mac = row.get_ref(13)?.as_blob()?.try_into().ok();
+        Ok(Self { sequence: row.get(0)?, fields, mac })
+    }
 }
 
 /// Where the chain ends. Taken before a transaction and put back if that is rolled back.
@@ -231,14 +270,14 @@ impl Chain {
             first_change: changes.map(|changes| changes.first),
             last_change: changes.map(|changes| changes.last),
             digest: changes.map(|changes| changes.digest.as_slice()),
-            detail: event.detail,
+            detail: event.detail.map(str::as_bytes),
         };
         let mac = self.keys.record_mac(&self.head.mac, sequence, &fields);
         connection.prepare_cached(APPEND)?.execute(named_params! {
             ":sequence": sequence, ":recorded": fields.recorded, ":skew": fields.skew, ":actor": fields.actor,
             ":action": fields.action, ":outcome": fields.outcome, ":resource": fields.resource,
             ":version": fields.version, ":patient": fields.patient, ":first_change": fields.first_change,
-            ":last_change": fields.last_change, ":digest": fields.digest, ":detail": fields.detail,
+            ":last_change": fields.last_change, ":digest": fields.digest, ":detail": event.detail,
             ":mac": mac.as_slice(),
         })?;
         let uncovered_since = self.head.uncovered_since.or(Some(recorded));

@@ -11,8 +11,15 @@
 mod action;
 mod actor;
 mod chain;
+mod change_check;
 mod change_digest;
 mod checkpoint;
+mod pass;
+mod purge;
+mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use action::Action;
 pub(crate) use actor::actor_key;
@@ -21,6 +28,11 @@ pub(crate) use chain::{Chain, Head};
 pub(crate) use change_digest::{ChangeDigest, Changes};
 pub(crate) use checkpoint::latest as latest_checkpoint;
 pub use checkpoint::{AuditCheckpoint, CHECKPOINT_INTERVAL_MS, CHECKPOINT_RECORDS};
+
+pub use purge::RETENTION_MS;
+pub(crate) use purge::{PurgeError, Purged, purge};
+pub(crate) use verify::{AuditAnchor, verify};
+pub use verify::{AuditReport, FINDINGS_MAX, Finding, FindingKind};
 
 /// How an event ended: the values of `AuditEvent.outcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,4 +82,20 @@ pub(crate) struct Event<'a> {
     /// A JSON object. `query` is the search as sent, `request` the caller's request id, `reason` why it failed;
     /// other members are shown as they are.
     pub(crate) detail: Option<&'a str>,
+}
+
+impl Event<'_> {
+    /// An event about no resource in particular.
+    pub(crate) fn new(actor: i64, action: Action, outcome: Outcome) -> Self {
+        Self {
+            actor,
+            action,
+            outcome,
+            resource: None,
+            version: None,
+            patient: None,
+            changes: None,
+            detail: None,
+        }
+    }
 }
