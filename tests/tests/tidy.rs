@@ -17,7 +17,8 @@ const EDGES: &[Edges] = &[
     ("keepwell-fhir", &[], &[]),
     ("keepwell-sample", &[], &["keepwell-fhir"]),
     ("keepwell-vault", &[], &[]),
-    ("keepwell-sqlcipher", &[], &[]),
+    // Its tests switch on a feature of its own.
+    ("keepwell-sqlcipher", &[], &["keepwell-sqlcipher"]),
     ("keepwell-store", &["keepwell-fhir", "keepwell-sqlcipher", "keepwell-vault"], &["keepwell-sample"]),
     ("keepwell", &["keepwell-fhir", "keepwell-sample", "keepwell-store", "keepwell-vault"], &[]),
     (
