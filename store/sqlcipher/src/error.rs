@@ -52,6 +52,25 @@ pub enum StorageError {
     },
 }
 
+impl StorageError {
+    /// The stable number of this error: docs/error-codes.md says who can act on it.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::Busy => 501,
+            Self::DiskFull => 502,
+            Self::ReadOnly => 503,
+            Self::Corrupt => 504,
+            Self::NotADatabase => 505,
+            Self::Io { .. } => 506,
+            Self::Interrupted => 507,
+            Self::Internal { .. } => 900,
+            Self::Denied => 901,
+            Self::Constraint => 902,
+        }
+    }
+}
+
 /// Sorts an error of rusqlite into a kind, and drops its text.
 #[must_use]
 pub fn classify(error: &rusqlite::Error) -> StorageError {
@@ -137,6 +156,26 @@ pub enum OpenError {
     /// The database was reached and failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl OpenError {
+    /// The stable number of this error: docs/error-codes.md says who can act on it.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::AlreadyExists => 510,
+            Self::NotFound => 511,
+            Self::Empty => 512,
+            Self::NotEncrypted => 513,
+            Self::NotAFile => 514,
+            Self::EngineNotEncrypted => 515,
+            Self::EngineOption { .. } => 516,
+            Self::EngineSetting { .. } => 517,
+            Self::NotADatabase => 505,
+            Self::Io(_) => 506,
+            Self::Storage(error) => error.code(),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for OpenError {
