@@ -209,7 +209,8 @@ impl<R: Read> Opener<R> {
         Ok(Self {
             reader,
             chunks: Chunks::new(key, salt, store, name),
-            plain: Zeroizing::new(Vec::with_capacity(SEALED_BYTES)),
+            // One byte more than a chunk, to see whether it is the last.
+            plain: Zeroizing::new(Vec::with_capacity(SEALED_BYTES + 1)),
             taken: 0,
             ahead: Some(first[0]),
         })

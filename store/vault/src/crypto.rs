@@ -261,6 +261,30 @@ mod tests {
         }));
     }
 
+    /// Computed by another implementation (Python's `hmac`, RFC 5869 by hand).
+    #[test]
+    fn derivations_are_frozen() {
+        let vectors = [
+            (Label::KekFromKeychain, "b21e0759f6c0829bfbf9638cf4dc3021a7255eda42febd1975e94b42462e295f"),
+            (Label::KekFromPasscode, "58b5d6a6c8dfa861f1d49f93df21758b9a9401f3d4f91011437c9f40ab5afbeb"),
+            (Label::KekFromBoth, "1c844e01849b5d7978108c1836d6fc6ea7859ae3824aa3d8e25042163abe9a14"),
+            (Label::Device, "fedbcbfc4357cae63f2a77e08f0cc55fa6bb55009bd98118bdab1d6be5662a08"),
+            (Label::KeyFileMac, "6e944745fa2a1a95adffe6db6cb33c0af03d70ddd912c3965e588a1c49ebfc7a"),
+            (Label::Recovery, "53f318024f30350f0e0aa82861268e9a76bef3634b90363213728634919d28d2"),
+            (Label::Attempts, "4daad472e3da416c94636785a180151e7038d292a037b12b6d669d41f818c661"),
+            (Label::Anchor, "055d4991a4638660fb7fcfdc9f4a9a19c6f06694edccee6a3c51c3ae77dd1531"),
+            (Label::Status, "2de59cf6e3cac0a29d5904f6bb54122c1baab44a0bf425afa82ba228947eab2d"),
+            (Label::Blob, "4410f39fa473fbf9cd0ba4c022faa82fbdce7e91a71c81b4f734155cf8284bbd"),
+        ];
+        assert_eq!(vectors.len(), Label::ALL.len());
+        for (label, expected) in vectors {
+            let key = derive(label, &[1; 16], &[2; 32], b"ctx");
+            assert_eq!(hex::encode(key.expose()), expected, "{}", label.text());
+        }
+        let tag = mac(Label::Anchor, StoreId::from_bytes([1; 16]), &[2; 32], b"message");
+        assert_eq!(hex::encode(tag), "27aa14eee5ce9a295f7ef54f5881e933aa2301dd439abd044a2b3def12bd4d4d");
+    }
+
     #[test]
     fn a_wrap_opens_only_in_its_own_place() {
         let key = Key::generate();

@@ -442,3 +442,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
 }
+
+#[cfg(test)]
+mod tests;

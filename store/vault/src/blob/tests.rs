@@ -92,10 +92,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_flipped_bit_is_found(length in 0..2 * CHUNK_BYTES, place: prop::sample::Index, bit in 0..8) {
+    fn any_flipped_bit_is_found(length in 0..2 * CHUNK_BYTES, place: prop::sample::Index, bit in 0..8_u32) {
         let mut sealed = sealed(&pattern(length));
         let at = place.index(sealed.len());
-        sealed[at] ^= 1 << bit;
+        sealed[at] ^= 1_u8 << bit;
         assert_damaged(&sealed);
     }
 
