@@ -14,7 +14,7 @@ pub const PAGE_SIZE_BYTES: u32 = 4096;
 /// Each setting as a pragma and the answer it must give when read back.
 const SETTINGS: [(&str, &str); 5] = [
     ("cipher_page_size", "4096"),
-    ("cipher_hmac_algorithm", "HMAC_SHA512"),
+    ("cipher_hmac_algorithm", "HMAC_SHA256"),
     // Derives only the HMAC key, in two rounds, since the database key is raw.
     ("cipher_kdf_algorithm", "PBKDF2_HMAC_SHA512"),
     // Without the HMAC a page can be changed without notice.

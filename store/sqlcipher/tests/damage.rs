@@ -7,7 +7,7 @@ mod common;
 use std::{collections::BTreeSet, fs, path::Path};
 
 use common::*;
-use keepwell_sqlcipher::{Connection, Damage, OpenError, PAGE_SIZE_BYTES, StorageError, open, verify};
+use keepwell_sqlcipher::{Damage, OpenError, PAGE_SIZE_BYTES, StorageError, open, verify};
 use tempfile::tempdir;
 
 const PAGE: usize = PAGE_SIZE_BYTES as usize;
@@ -125,18 +125,10 @@ fn reference_to_nothing_is_named() {
     let directory = tempdir().unwrap();
     let path = directory.path().join("store.db");
     drop(notebook(&path, 3));
-    let other = raw(&path);
+    let other = unguarded(&path);
     other.execute_batch("PRAGMA foreign_keys = OFF; INSERT INTO tag (note) VALUES (99)").unwrap();
     drop(other);
     assert_eq!(find(&path), BTreeSet::from(["tag Some(1) -> note".to_owned()]));
-}
-
-/// A connection without any guard, as an attacker with the key would have it.
-fn raw(path: &Path) -> Connection {
-    let connection = Connection::open(path).unwrap();
-    connection.execute_batch(&format!("PRAGMA key = \"x'{}'\"", "5a".repeat(32))).unwrap();
-    connection.execute_batch(&format!("PRAGMA cipher_page_size = {PAGE_SIZE_BYTES}")).unwrap();
-    connection
 }
 
 /// What the page HMAC cannot see: it proves that a page was written under this key at this place, not
@@ -247,7 +239,7 @@ fn damaged_page_writes_nothing_to_stderr() {
     if let Some(directory) = child_directory() {
         let path = directory.join("store.db");
         let guarded = !directory.join("raw").exists();
-        let connection = if guarded { open(&path, &KEY, &OPTIONS).unwrap() } else { raw(&path) };
+        let connection = if guarded { open(&path, &KEY, &OPTIONS).unwrap() } else { unguarded(&path) };
         connection.query_row("SELECT sum(length(body)) FROM note", [], |_| Ok(())).unwrap_err();
         return;
     }

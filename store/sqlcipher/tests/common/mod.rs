@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use keepwell_sqlcipher::{Connection, Migration, Options, create, migrate};
+use keepwell_sqlcipher::{Connection, Migration, Options, PAGE_SIZE_BYTES, create, migrate};
 
 pub(crate) const KEY: [u8; 32] = [0x5a; 32];
 pub(crate) const OTHER_KEY: [u8; 32] = [0xa5; 32];
@@ -38,6 +38,20 @@ pub(crate) fn notebook(path: &Path, rows: u32) -> Connection {
     let mut connection = create(path, &KEY, &OPTIONS).expect("the directory is new");
     migrate(&mut connection, &MIGRATIONS).expect("the schema fits an empty database");
     write_notes(&connection, 0..rows).expect("there is room");
+    connection
+}
+
+/// A connection without any guard, keyed as SQLCipher's manual says: what somebody else with the key has.
+pub(crate) fn unguarded(path: &Path) -> Connection {
+    let connection = Connection::open(path).expect("the file is there");
+    connection
+        .execute_batch(&format!(
+            "PRAGMA key = \"x'{}'\";
+             PRAGMA cipher_page_size = {PAGE_SIZE_BYTES};
+             PRAGMA cipher_hmac_algorithm = HMAC_SHA256;",
+            "5a".repeat(32)
+        ))
+        .expect("SQLCipher takes its own settings");
     connection
 }
 
