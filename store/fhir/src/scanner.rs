@@ -1,0 +1,204 @@
+//! The grammar of JSON (RFC 8259), over bytes that are known to be UTF-8.
+//!
+//! A [`Scanner`] moves forward over tokens and never allocates. It is stricter than the grammar in one point:
+//! an escaped surrogate without its partner is refused, since it stands for no text at all.
+
+use crate::string::{hex4, is_high_surrogate, is_low_surrogate};
+use crate::syntax::{SyntaxError, SyntaxErrorKind as Kind};
+
+/// The longest number in bytes. FHIR sets no limit; measurements need some twenty digits.
+pub const MAX_NUMBER_BYTES: usize = 8 * 1024;
+
+/// A string token, without its quotes.
+#[derive(Clone, Copy)]
+pub(crate) struct Text {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) has_escape: bool,
+}
+
+pub(crate) struct Scanner<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The next byte to read.
+    pub(crate) at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The next byte that is not white space, not yet consumed; 0 at the end.
+    #[inline(always)]
+    pub(crate) fn peek(&mut self) -> u8 {
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(&byte) => return byte,
+                None => return 0,
+            }
+        }
+    }
+
+    /// Consumes one expected byte after white space.
+    #[inline(always)]
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), SyntaxError> {
+        if self.peek() != byte {
+            return Err(self.unexpected());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The error for a byte that cannot stand at the current position.
+    #[cold]
+    pub(crate) fn unexpected(&self) -> SyntaxError {
+        let kind = if self.at >= self.bytes.len() { Kind::UnexpectedEnd } else { Kind::UnexpectedByte };
+        self.error(kind)
+    }
+
+    #[cold]
+    pub(crate) fn error(&self, kind: Kind) -> SyntaxError {
+        SyntaxError { offset: self.at, kind }
+    }
+
+    /// Consumes a string; the current byte is its opening quote.
+    #[inline(always)]
+    pub(crate) fn string(&mut self) -> Result<Text, SyntaxError> {
+        self.at += 1;
+        let start = self.at;
+        self.skip_plain();
+        if self.bytes.get(self.at) == Some(&b'"') {
+            self.at += 1;
+            return Ok(Text { start, end: self.at - 1, has_escape: false });
+        }
+        self.string_with_escapes(start)
+    }
+
+    /// The rest of a string from its first escape, or from what is no part of a string.
+    fn string_with_escapes(&mut self, start: usize) -> Result<Text, SyntaxError> {
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Text { start, end: self.at - 1, has_escape: true });
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err(self.error(Kind::ControlCharacter)),
+                None => return Err(self.unexpected()),
+            }
+            self.skip_plain();
+        }
+    }
+
+    /// Moves to the next quote, backslash or control character, eight bytes at a time.
+    #[inline(always)]
+    fn skip_plain(&mut self) {
+        const ONES: u64 = u64::MAX / 255;
+        const HIGHS: u64 = ONES << 7;
+        let mut at = self.at;
+        while let Some(chunk) = self.bytes.get(at..at + 8) {
+            let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+            // A byte below n leaves its high bit set in `word - n * ONES`; a borrow can only add false hits
+            // above a true one, and the lowest hit is the one that is used.
+            let quote = word ^ (ONES * b'"' as u64);
+            let backslash = word ^ (ONES * b'\\' as u64);
+            let hits = ((word.wrapping_sub(ONES * 0x20) & !word)
+                | (quote.wrapping_sub(ONES) & !quote)
+                | (backslash.wrapping_sub(ONES) & !backslash))
+                & HIGHS;
+            if hits != 0 {
+                self.at = at + (hits.trailing_zeros() / 8) as usize;
+                return;
+            }
+            at += 8;
+        }
+        while let Some(&byte) = self.bytes.get(at) {
+            if byte < 0x20 || byte == b'"' || byte == b'\\' {
+                break;
+            }
+            at += 1;
+        }
+        self.at = at;
+    }
+
+    /// Consumes one escape; the current byte is its backslash.
+    fn escape(&mut self) -> Result<(), SyntaxError> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'u') => self.unicode_escape(),
+            Some(_) => Err(self.error(Kind::BadEscape)),
+            None => Err(self.error(Kind::UnexpectedEnd)),
+        }
+    }
+
+    fn unicode_escape(&mut self) -> Result<(), SyntaxError> {
+        let unit = hex4(&self.bytes[self.at + 2..]).ok_or_else(|| self.error(Kind::BadEscape))?;
+        if is_low_surrogate(unit) {
+            return Err(self.error(Kind::LoneSurrogate));
+        }
+        if is_high_surrogate(unit) {
+            let partner = self.bytes[self.at + 6..].strip_prefix(b"\\u").and_then(hex4);
+            if !partner.is_some_and(is_low_surrogate) {
+                return Err(self.error(Kind::LoneSurrogate));
+            }
+            self.at += 6;
+        }
+        self.at += 6;
+        Ok(())
+    }
+
+    /// Consumes a number; the current byte is a digit or a minus. Returns its text.
+    pub(crate) fn number(&mut self) -> Result<&'a [u8], SyntaxError> {
+        let start = self.at;
+        if self.bytes[self.at] == b'-' {
+            self.at += 1;
+        }
+        match self.bytes.get(self.at) {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        if self.at - start > MAX_NUMBER_BYTES {
+            return Err(SyntaxError { offset: start, kind: Kind::NumberTooLong });
+        }
+        Ok(&self.bytes[start..self.at])
+    }
+
+    /// At least one digit.
+    fn digits(&mut self) -> Result<(), SyntaxError> {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at > start { Ok(()) } else { Err(self.error(Kind::BadNumber)) }
+    }
+
+    /// Consumes `true`, `false` or `null`.
+    pub(crate) fn literal(&mut self, word: &[u8]) -> Result<(), SyntaxError> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(self.unexpected());
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Makes sure that only white space is left.
+    pub(crate) fn finish(&mut self) -> Result<(), SyntaxError> {
+        self.peek();
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.error(Kind::TrailingData)) }
+    }
+}
