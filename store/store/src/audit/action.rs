@@ -28,6 +28,8 @@ const APPLICATION: Coding = dicom("110100", "Application Activity");
 const AUDIT_LOG_USED: Coding = dicom("110101", "Audit Log Used");
 const EXPORT: Coding = dicom("110106", "Export");
 const IMPORT: Coding = dicom("110107", "Import");
+/// Purging is no RESTful interaction.
+const PATIENT_RECORD: Coding = dicom("110110", "Patient Record");
 const ALERT: Coding = dicom("110113", "Security Alert");
 const AUTHENTICATION: Coding = dicom("110114", "User Authentication");
 
@@ -36,6 +38,11 @@ const LOGOUT: Coding = dicom("110123", "Logout");
 const SECURITY_CONFIGURATION: Coding = dicom("110129", "Security Configuration");
 const RESTRICTED: Coding = dicom("110132", "Use of Restricted Function");
 const USER_SECURITY: Coding = dicom("110137", "User security Attributes Changed");
+
+/// How an action is shown whose code this version does not know.
+pub(crate) const OTHER_TYPE: Coding = APPLICATION;
+/// The subtype that goes with [`OTHER_TYPE`].
+pub(crate) const OTHER_SUBTYPE: Coding = RESTRICTED;
 
 const fn dicom(code: &'static str, display: &'static str) -> Coding {
     Coding { system: DCM, code, display }
@@ -106,7 +113,7 @@ actions! {
     /// A batch Bundle was processed.
     Batch = 10, "batch", "E", REST, rest("batch");
     /// A resource and its history were removed for good.
-    Purge = 11, "purge", "D", RESTRICTED_ACT, lifecycle("destroy", "Destroy/Delete Record Lifecycle Event");
+    Purge = 11, "purge", "D", PATIENT_RECORD, lifecycle("destroy", "Destroy/Delete Record Lifecycle Event");
     /// The content of an attachment was read.
     AttachmentRead = 12, "attachment-read", "R", REST, rest("operation");
 
@@ -187,9 +194,6 @@ actions! {
     /// Audit records beyond their retention were removed.
     AuditPurged = 83, "audit-purged", "D", AUDIT_LOG_USED, lifecycle("destroy", "Destroy/Delete Record Lifecycle Event");
 }
-
-/// Purging is no RESTful interaction: it is an act that FHIR keeps for administrators.
-const RESTRICTED_ACT: Coding = dicom("110110", "Patient Record");
 
 impl Action {
     /// The stored code.

@@ -16,6 +16,8 @@ mod change_digest;
 mod checkpoint;
 mod pass;
 mod purge;
+mod query;
+mod render;
 mod verify;
 
 #[cfg(test)]
@@ -24,13 +26,15 @@ mod tests;
 pub use action::Action;
 pub(crate) use actor::actor_key;
 pub use actor::{ACTOR_TEXT_MAX, Actor, ActorError, PURPOSE_BREAK_GLASS, PURPOSE_DEFAULT};
-pub(crate) use chain::{Chain, Head};
+pub(crate) use chain::Chain;
 pub(crate) use change_digest::{ChangeDigest, Changes};
 pub(crate) use checkpoint::latest as latest_checkpoint;
 pub use checkpoint::{AuditCheckpoint, CHECKPOINT_INTERVAL_MS, CHECKPOINT_RECORDS};
-
 pub use purge::RETENTION_MS;
 pub(crate) use purge::{PurgeError, Purged, purge};
+pub(crate) use query::query;
+pub use query::{AUDIT_PAGE_MAX, AuditPage, AuditQuery, AuditRecord, AuditedResource};
+pub(crate) use render::{ExportError, export};
 pub(crate) use verify::{AuditAnchor, verify};
 pub use verify::{AuditReport, FINDINGS_MAX, Finding, FindingKind};
 

@@ -2,6 +2,8 @@
 
 mod chaining;
 mod purging;
+mod querying;
+mod rendering;
 mod tampering;
 
 use rusqlite::{Connection, named_params};
@@ -67,7 +69,7 @@ impl Trail {
             self.changes += 1;
             let key = self.changes;
             self.add_resource(key, key);
-            self.add_change(key, key, &[9; 16]);
+            self.add_change(key, key, 1);
             digest.add(key, key, 1, 1, 1, &[9; 16]);
         }
         self.append(&Event { changes: digest.finish(), ..self.event(Action::Transaction) })
@@ -83,12 +85,12 @@ impl Trail {
             .unwrap();
     }
 
-    fn add_change(&self, sequence: i64, resource: i64, hash: &[u8; 16]) {
+    fn add_change(&self, sequence: i64, resource: i64, version: i64) {
         self.connection
             .execute(
                 "INSERT INTO change_log (sequence, resource, type, version, operation, hash)
-                 VALUES (:sequence, :resource, 1, 1, 1, :hash)",
-                named_params! {":sequence": sequence, ":resource": resource, ":hash": hash.as_slice()},
+                 VALUES (:sequence, :resource, 1, :version, 1, :hash)",
+                named_params! {":sequence": sequence, ":resource": resource, ":version": version, ":hash": [9u8; 16]},
             )
             .unwrap();
     }
