@@ -135,7 +135,7 @@ fn short_patch_cannot_fill_the_memory() {
 
     let nest = r#"{"op":"move","from":"/a","path":"/b/a"},{"op":"move","from":"/b","path":"/a"},
         {"op":"add","path":"/b","value":{}}"#;
-    let patch = format!("[{}]", vec![nest; 10].join(","));
+    let patch = format!("[{}]", [nest; 10].join(","));
     let deep = format!("{}{}", "[".repeat(MAX_DEPTH - 5), "]".repeat(MAX_DEPTH - 5));
     assert!(matches!(refused(&format!(r#"{{"a":{deep},"b":{{}}}}"#), &patch), PatchError::Limit { .. }));
 }
