@@ -56,12 +56,7 @@ fn main() -> Result<(), Failure> {
     writeln!(out, "SQLCipher {}, SQLite {}, {rounds} rounds", engine.cipher_version, engine.sqlite_version)?;
     writeln!(out, "fsync alone: {:.2} ms (median of 100)", fsync_p50_ms(directory.path())?)?;
     for (load, body_bytes, rows) in LOADS {
-        writeln!(out, "\n{rows} rows of {load}\n")?;
-        writeln!(
-            out,
-            "| page | HMAC | cache MiB | insert/s | insert/CPU s | read p50 us | read CPU us | scan MB/CPU s | commit p50 ms | file MB |"
-        )?;
-        writeln!(out, "|---|---|---|---|---|---|---|---|---|---|")?;
+        print_header(&mut out, &format!("{rows} rows of {load}"))?;
         let mut measured: Vec<(Setting, Vec<Figures>)> = settings().map(|s| (s, Vec::new())).collect();
         for _ in 0..rounds {
             for (setting, figures) in &mut measured {
@@ -75,7 +70,7 @@ fn main() -> Result<(), Failure> {
 
     // Last, since it cannot be turned off again in a process.
     let (load, body_bytes, rows) = LOADS[0];
-    writeln!(out, "\n{rows} rows of {load}, memory wiping on\n")?;
+    print_header(&mut out, &format!("{rows} rows of {load}, memory wiping on"))?;
     for setting in settings().filter(|s| s.cache_mib == 16) {
         let figures = (0..rounds)
             .map(|_| {
@@ -94,6 +89,13 @@ fn settings() -> impl Iterator<Item = Setting> {
             [2, 16, 64].into_iter().map(move |cache_mib| Setting { page_bytes, hmac, cache_mib })
         })
     })
+}
+
+fn print_header(out: &mut impl Write, title: &str) -> io::Result<()> {
+    writeln!(out, "\n{title}\n")?;
+    write!(out, "| page | HMAC | cache MiB | insert/s | insert/CPU s | read p50 us | read CPU us ")?;
+    writeln!(out, "| scan MB/CPU s | commit p50 ms | file MB |")?;
+    writeln!(out, "|---|---|---|---|---|---|---|---|---|---|")
 }
 
 fn print(out: &mut impl Write, setting: Setting, f: &Figures) -> io::Result<()> {
