@@ -64,6 +64,8 @@ const BANNED: &[&str] = &[
     concat!("/wo", "rk/"),
     concat!("/ro", "ot/"),
     concat!("/ho", "me/"),
+    // A document that a reader of this tree does not have; requirements are listed in docs/threat-model.md.
+    concat!("security", ".md"),
 ];
 
 /// Folders of the workspace that a document may name in backticks; the rest of such a path must exist.

@@ -1,7 +1,7 @@
 //! What a statement may do on an open database.
 //!
 //! `ATTACH ... KEY ''` with `sqlcipher_export` writes the whole store in clear without any error
-//! (security.md R-06), and a pragma can switch protection off. So an ordinary statement may read and
+//! (requirement R-06), and a pragma can switch protection off. So an ordinary statement may read and
 //! write rows of our tables, and whatever is not listed here is denied. Only [`Lifted`], which never
 //! leaves this crate, allows a change of the schema.
 //!

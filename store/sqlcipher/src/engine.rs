@@ -2,7 +2,7 @@
 //!
 //! A host program can link another SQLite into the same image, or build this one without the flags of
 //! `.cargo/config.toml`. Both would put health data on the disk in clear without any error, so the engine
-//! is asked at every open (security.md ).
+//! is asked at every open (requirements ).
 //!
 //! Invariant: no byte is written to a file before [`check_engine`] and [`check_connection`] agree.
 

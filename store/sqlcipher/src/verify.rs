@@ -1,6 +1,6 @@
 //! Looking for damage in a whole database.
 //!
-//! Three checks, since none sees everything (security.md R-09): the HMAC of every page in the file, the
+//! Three checks, since none sees everything (requirement R-09): the HMAC of every page in the file, the
 //! structure of every table and index, and the references between rows. Not seen here: an old page or an
 //! old file put back whole, and a deleted write-ahead log; those carry valid HMACs. The store finds them
 //! by its own chain and anchor.

@@ -1,4 +1,4 @@
-//! Which check sees which damage (security.md ).
+//! Which check sees which damage (requirements ).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -132,7 +132,7 @@ fn reference_to_nothing_is_named() {
 }
 
 /// What the page HMAC cannot see: it proves that a page was written under this key at this place, not
-/// when. The store finds these by its own chain and its anchor (security.md 3.7); if one of these tests
+/// when. The store finds these by its own chain and its anchor (requirement R-10); if one of these tests
 /// fails, the engine has learnt something and verify.rs says too little.
 mod unseen {
     use super::*;

@@ -1,4 +1,4 @@
-//! What a statement may do on an open database (security.md ).
+//! What a statement may do on an open database (requirements ).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

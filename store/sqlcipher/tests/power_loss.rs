@@ -1,4 +1,4 @@
-//! Power cuts at random moments of a write, a checkpoint, a creation and a rekey (security.md R-125).
+//! Power cuts at random moments of a write, a checkpoint, a creation and a rekey (requirement R-125).
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

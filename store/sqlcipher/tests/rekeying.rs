@@ -1,4 +1,4 @@
-//! A new key for the whole database, and what a kill in the middle leaves (security.md R-15).
+//! A new key for the whole database, and what a kill in the middle leaves (requirement R-15).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
