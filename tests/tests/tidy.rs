@@ -276,11 +276,13 @@ fn the_threat_model_answers_every_requirement_with_a_test_that_exists() {
         for name in names.iter().filter(|name| !tests.contains(**name)) {
             breaches.push(format!("R-{number:02} names {name}, which is no test here"));
         }
-        if names.is_empty() && !["not yet", "not tested", "host"].iter().any(|word| proof.contains(word)) {
+        let by_script = in_backticks(proof).any(is_path);
+        let admits = ["not yet", "not tested", "host"].iter().any(|word| proof.contains(word));
+        if names.is_empty() && !by_script && !admits {
             breaches.push(format!("R-{number:02} neither names a test nor says that there is none"));
         }
     }
-    for number in (1..=56).chain(89..=112).filter(|number| !rows.contains(number)) {
+    for number in (1..=56).chain(89..=127).filter(|number| !rows.contains(number)) {
         breaches.push(format!("R-{number:02} has no row"));
     }
     report("requirements", &breaches);
