@@ -255,6 +255,21 @@ fn documents_name_only_paths_that_exist() {
 }
 
 #[test]
+fn sources_name_only_documents_that_exist() {
+    let mut breaches = Vec::new();
+    for file in tree().iter().filter(|file| !file.path.ends_with(".md")) {
+        for rest in file.text.split("docs/").skip(1) {
+            let end = rest.find(|char: char| !char.is_alphanumeric() && !"-_./".contains(char));
+            let name = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+            if name.ends_with(".md") && !root().join("docs").join(name).exists() {
+                breaches.push(format!("{} names docs/{name}", file.path));
+            }
+        }
+    }
+    report("documents named in sources", &breaches);
+}
+
+#[test]
 fn the_threat_model_answers_every_requirement_with_a_test_that_exists() {
     let mut breaches = Vec::new();
     let tests: BTreeSet<String> = tree()
