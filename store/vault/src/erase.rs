@@ -104,7 +104,7 @@ fn begin(directory: &Path, clock: &dyn Clock) -> Result<Erasure, Error> {
     let store = KeyFile::read(&directory.join(KEY_FILE)).ok().flatten().map(|file| file.header.store);
     let unsynced = status::unsynced(directory).ok().flatten();
     let erasure = Erasure {
-        store: store.or(unsynced.map(|unsynced| unsynced.store)),
+        store: store.or_else(|| unsynced.map(|unsynced| unsynced.store)),
         begun_ms: clock.wall_ms(),
         finished_ms: None,
         keychain_reached: false,

@@ -32,7 +32,7 @@ impl Key {
     /// Takes over 32 bytes and wipes the place they came from.
     #[must_use]
     pub fn take(bytes: &mut [u8; KEY_BYTES]) -> Self {
-        let key = Self(Box::new(*bytes));
+        let key = Self::copied(bytes);
         bytes.zeroize();
         key
     }
@@ -52,12 +52,18 @@ impl Key {
 
     /// A second copy: a decision of this crate, never of its callers.
     pub(crate) fn duplicate(&self) -> Self {
-        Self(self.0.clone())
+        Self::copied(&self.0)
+    }
+
+    /// Copies straight into the heap: `Box::new(*bytes)` would leave a copy on the stack.
+    fn copied(bytes: &[u8; KEY_BYTES]) -> Self {
+        let mut key = Self(Box::new([0; KEY_BYTES]));
+        key.0.copy_from_slice(bytes);
+        key
     }
 
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; KEY_BYTES] = bytes.try_into().ok()?;
-        Some(Self(Box::new(*bytes)))
+        bytes.try_into().ok().map(Self::copied)
     }
 }
 

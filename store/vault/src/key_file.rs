@@ -92,19 +92,30 @@ impl Drop for DiskSecret {
 pub(crate) struct Factors {
     /// From the keychain.
     pub(crate) secret: Option<Key>,
-    /// The stretched passcode, with what is needed to stretch it again.
-    pub(crate) passcode: Option<(Salted, Key)>,
+    pub(crate) passcode: Option<PasscodeFactor>,
+}
+
+/// A stretched passcode, with what is needed to stretch it again.
+#[derive(Debug)]
+pub(crate) struct PasscodeFactor {
+    salted: Salted,
+    key: Key,
+}
+
+impl PasscodeFactor {
+    pub(crate) fn stretch(salted: Salted, passcode: &Passcode) -> Result<Self, Error> {
+        Ok(Self { salted, key: salted.stretch(passcode)? })
+    }
+
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { salted: self.salted, key: self.key.duplicate() }
+    }
 }
 
 impl Factors {
-    /// Stretches a new passcode.
-    pub(crate) fn stretch(salted: Salted, passcode: &Passcode) -> Result<(Salted, Key), Error> {
-        Ok((salted, salted.stretch(passcode)?))
-    }
-
     fn kek(&self, store: StoreId, generation: u64, disk: &DiskSecret) -> Kek {
         let secret = self.secret.as_ref();
-        let passcode = self.passcode.as_ref().map(|(_, key)| key);
+        let passcode = self.passcode.as_ref().map(|factor| &factor.key);
         // Each combination has its own label, since the parts are joined without a length.
         let label = match (secret.is_some(), passcode.is_some()) {
             (true, true) => Label::KekFromBoth,
@@ -179,7 +190,7 @@ impl Slot {
         let slot = Self {
             generation,
             wrapped_ms: now_ms,
-            passcode: factors.passcode.as_ref().map(|(salted, _)| *salted),
+            passcode: factors.passcode.as_ref().map(|factor| factor.salted),
             device_canary: device.wrap(Purpose::DeviceCanary, &Key::generate(), now_ms),
             canary: kek.wrap(Purpose::Canary, &Key::generate(), now_ms),
             database: wrap(&kek, Purpose::Database)?,

@@ -13,9 +13,6 @@ mod recovery;
 mod rotation;
 mod unlock;
 
-#[cfg(test)]
-mod tests;
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,7 +28,7 @@ use crate::disk;
 use crate::erase::{self, Erasure};
 use crate::error::{Error, Part};
 use crate::key::{Key, Keys};
-use crate::key_file::{Factors, Header, KeyFile};
+use crate::key_file::{Factors, Header, KeyFile, PasscodeFactor};
 use crate::layout::{self, BLOB_DIRECTORY, ERASED_FILE, KEY_FILE};
 use crate::lock;
 use crate::passcode::{Passcode, Salted};
@@ -128,12 +125,12 @@ struct Work {
 /// What stays in memory while the store is open, to wrap keys anew.
 struct Opened {
     kek: Kek,
-    passcode: Option<(Salted, Key)>,
+    passcode: Option<PasscodeFactor>,
     anchor: Key,
 }
 
 impl Opened {
-    fn new(header: &Header, kek: Kek, passcode: Option<(Salted, Key)>) -> Result<Self, Error> {
+    fn new(header: &Header, kek: Kek, passcode: Option<PasscodeFactor>) -> Result<Self, Error> {
         let anchor = header.current.anchor_key(&kek)?;
         Ok(Self { kek, passcode, anchor })
     }
@@ -497,7 +494,7 @@ fn make(
     chain.set_boot(store, &nonce)?;
     let now_ms = config.clock.wall_ms();
     let stretched =
-        passcode.map(|passcode| Factors::stretch(Salted::new(config.policy.stretching), passcode));
+        passcode.map(|passcode| PasscodeFactor::stretch(Salted::new(config.policy.stretching), passcode));
     let factors = Factors { secret: chain.make_secret(store, 1)?, passcode: stretched.transpose()? };
     let (header, kek) = Header::fresh(store, chain.kind(), &factors, now_ms);
     if header.current.passcode.is_some() {

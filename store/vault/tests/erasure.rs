@@ -1,5 +1,7 @@
 //! Destruction: complete, recorded, repeatable, and finished after an interruption.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::fs;

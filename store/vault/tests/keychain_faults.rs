@@ -1,6 +1,8 @@
 //! Everything a keychain does wrong: each has its own error, none changes a file, and the key is back when the
 //! keychain is.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::fs;

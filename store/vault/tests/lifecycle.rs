@@ -1,5 +1,7 @@
 //! The states of a vault and the ways between them.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::fs;

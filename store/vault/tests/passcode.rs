@@ -1,5 +1,7 @@
 //! Wrong passcodes: counted, delayed, and in the end fatal if the policy says so.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! New keys, recovery, and crashes in the middle of either.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::fs;

@@ -15,7 +15,7 @@ fn phrase(text: &str) -> Passcode {
 
 /// A key file with everything in it, as bytes, and its key-encryption key.
 fn full() -> (Vec<u8>, Kek) {
-    let passcode = Factors::stretch(Salted::new(Stretching::FLOOR), &phrase("2580")).unwrap();
+    let passcode = PasscodeFactor::stretch(Salted::new(Stretching::FLOOR), &phrase("2580")).unwrap();
     let factors = Factors { secret: secret(), passcode: Some(passcode) };
     let (mut header, kek) = Header::fresh(STORE, Some("memory"), &factors, 1_000);
     header.begin_rotation(&kek, 2_000).unwrap();
@@ -39,7 +39,7 @@ fn a_file_written_by_version_1_still_opens() {
     assert_eq!(file.header.store, STORE);
     let slot = &file.header.current;
     assert!(slot.knows_secret(STORE, secret().as_ref()));
-    let passcode = Factors::stretch(slot.passcode.unwrap(), &phrase("2580")).unwrap();
+    let passcode = PasscodeFactor::stretch(slot.passcode.unwrap(), &phrase("2580")).unwrap();
     let kek = slot.open(STORE, &Factors { secret: secret(), passcode: Some(passcode) }).unwrap();
     assert!(file.is_authentic(&kek));
     let keys = file.header.keys(&kek).unwrap();
@@ -102,7 +102,7 @@ fn weak_parameters_in_a_header_are_refused() {
     let file = KeyFile::parse(&bytes).unwrap();
     let mut salted = file.header.current.passcode.unwrap();
     salted.cost.passes = 1;
-    assert!(matches!(Factors::stretch(salted, &phrase("2580")), Err(Error::WeakStretching)));
+    assert!(matches!(PasscodeFactor::stretch(salted, &phrase("2580")), Err(Error::WeakStretching)));
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn factors_cannot_stand_in_for_each_other() {
     let salted = Salted::new(Stretching::FLOOR);
     let combinations = [
         Factors { secret: Some(key()), passcode: None },
-        Factors { secret: None, passcode: Some((salted, key())) },
-        Factors { secret: Some(key()), passcode: Some((salted, key())) },
+        Factors { secret: None, passcode: Some(PasscodeFactor { salted, key: key() }) },
+        Factors { secret: Some(key()), passcode: Some(PasscodeFactor { salted, key: key() }) },
     ];
     for (made, factors) in combinations.iter().enumerate() {
         let (header, _) = Header::fresh(STORE, None, factors, 0);

@@ -6,7 +6,7 @@
 use crate::attempts::Attempts;
 use crate::error::Error;
 use crate::key::Key;
-use crate::key_file::{Factors, Header, KeyFile};
+use crate::key_file::{Factors, Header, KeyFile, PasscodeFactor};
 use crate::layout::KEY_FILE;
 use crate::passcode::{Passcode, Salted, Stretching};
 use crate::policy::RECOVERY_PASSPHRASE_MIN_BYTES;
@@ -65,11 +65,11 @@ impl Vault {
         let header = &work.file.header;
         let (store, now_ms) = (header.store, self.clock.wall_ms());
         let passcode = match next {
-            Next::Keep => old.passcode.as_ref().map(|(salted, key)| (*salted, key.duplicate())),
+            Next::Keep => old.passcode.as_ref().map(PasscodeFactor::duplicate),
             Next::Remove => None,
             Next::Set(passcode) => {
                 let cost = self.cost_for(header.current.passcode)?;
-                Some(Factors::stretch(Salted::new(cost), passcode)?)
+                Some(PasscodeFactor::stretch(Salted::new(cost), passcode)?)
             }
         };
         let secret = self.chain.make_secret(store, header.current.generation + 1)?;

@@ -1,16 +1,20 @@
 //! From locked to open.
 
+use std::time::Duration;
+
 use crate::attempts::{Attempts, Throttle};
 use crate::boot;
 use crate::crypto::Kek;
 use crate::erase;
 use crate::error::{Error, Part};
 use crate::key::{Key, Keys};
-use crate::key_file::{Factors, KeyFile};
+use crate::key_file::{Factors, KeyFile, PasscodeFactor};
 use crate::layout::KEY_FILE;
 use crate::passcode::{Passcode, Salted};
 use crate::session::Session;
 use crate::vault::{Opened, State, Suspicion, Vault, Work, read_key_file};
+
+const DAMAGED: Error = Error::Corrupt(Part::KeyFile);
 
 impl Vault {
     /// Opens the keys. Also possible while the store is open, to authenticate somebody afresh.
@@ -91,13 +95,15 @@ impl Vault {
             return Err(Error::WrongKey);
         }
         let (kek, passcode) = match (slot.passcode, passcode) {
-            (None, _) => (slot.open(store, &Factors { secret, passcode: None }), None),
+            (None, _) => (slot.open(store, &Factors { secret, passcode: None }).ok_or(DAMAGED)?, None),
             (Some(_), None) => return Err(Error::PasscodeNeeded),
-            (Some(salted), Some(passcode)) => self.attempt(work, secret, salted, passcode)?,
+            (Some(salted), Some(passcode)) => {
+                let (kek, factor) = self.attempt(work, secret, salted, passcode)?;
+                (kek, Some(factor))
+            }
         };
-        let kek = kek.ok_or(Error::Corrupt(Part::KeyFile))?;
         if !work.file.is_authentic(&kek) {
-            return Err(Error::Corrupt(Part::KeyFile));
+            return Err(DAMAGED);
         }
         Opened::new(&work.file.header, kek, passcode)
     }
@@ -109,15 +115,15 @@ impl Vault {
         secret: Option<Key>,
         salted: Salted,
         passcode: &Passcode,
-    ) -> Result<(Option<Kek>, Option<(Salted, Key)>), Error> {
+    ) -> Result<(Kek, PasscodeFactor), Error> {
         let failed = self.count_attempt(work)?;
         let (store, slot) = (work.file.header.store, &work.file.header.current);
-        let factors = Factors { secret, passcode: Some(Factors::stretch(salted, passcode)?) };
-        if let Some(kek) = slot.open(store, &factors) {
+        let factors = Factors { secret, passcode: Some(PasscodeFactor::stretch(salted, passcode)?) };
+        if let (Some(kek), Some(factor)) = (slot.open(store, &factors), factors.passcode) {
             work.throttle = None;
             let none = Attempts::none(self.clock.wall_ms()).encode(store, slot.attempts_key());
             self.chain.set_attempts(store, &none)?;
-            return Ok((Some(kek), factors.passcode));
+            return Ok((kek, factor));
         }
         let attempts_left = self.policy.erase_after.map(|limit| limit.saturating_sub(failed.failures));
         if attempts_left == Some(0) {
@@ -138,7 +144,7 @@ impl Vault {
             attempts = again;
             self.chain.set_attempts(store, &attempts.encode(store, key))?;
         }
-        let in_process = work.throttle.map_or(std::time::Duration::ZERO, |throttle| throttle.remaining(now));
+        let in_process = work.throttle.map_or(Duration::ZERO, |throttle| throttle.remaining(now));
         let retry_after = attempts.remaining(now.wall_ms).max(in_process);
         if !retry_after.is_zero() {
             return Err(Error::Throttled { retry_after });
