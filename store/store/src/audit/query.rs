@@ -152,7 +152,7 @@ const WRITER_OF: &str = "
     SELECT sequence, last_change FROM audit WHERE first_change <= :change ORDER BY first_change DESC LIMIT 1";
 const NEXT_KIND: &str = "
     -- audit::query
-    SELECT actor, action, outcome FROM audit WHERE (actor, action, outcome) > (:actor, :action, :outcome)
+    SELECT actor, action, outcome FROM audit WHERE (actor, action, outcome) >= (:actor, :action, :outcome)
     ORDER BY actor, action, outcome LIMIT 1";
 const OF_KIND_OLDEST: &str = "
     -- audit::query
@@ -318,7 +318,8 @@ impl<'a> Search<'a> {
         loop {
             let params = named_params! {":actor": at.0, ":action": at.1, ":outcome": at.2};
             let Some(kind) = next.query_row(params, read_kind).optional()? else { break };
-            at = kind;
+            // A strict comparison of row values would step over every equal entry of the index.
+            at = (kind.0, kind.1, kind.2.saturating_add(1));
             if self.kind.matches(kind) {
                 let params = named_params! {
                     ":actor": kind.0, ":action": kind.1, ":outcome": kind.2,

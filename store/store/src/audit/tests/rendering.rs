@@ -241,4 +241,8 @@ fn every_action_and_outcome_renders_a_valid_audit_event() {
         assert!(walk.issues.is_empty(), "{:?}\n{event}", walk.issues);
         assert_eq!(walk.resource_type.name(), "AuditEvent");
     }
+    let mut broken = events[0].clone();
+    broken["outcome"] = "5".into();
+    let bytes = serde_json::to_vec(&broken).unwrap();
+    assert_eq!(walker.walk(&bytes).expect("it is JSON").issues.len(), 1, "the walker does look");
 }
