@@ -29,6 +29,7 @@ mod string;
 mod syntax;
 mod values;
 mod walker;
+mod word;
 
 pub use compartment::Compartment;
 pub use date::{DateTime, Precision};

@@ -5,7 +5,9 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::memmem;
+
+use crate::word::{equal_to, find};
 
 const NAMESPACE: &[u8] = b"http://www.w3.org/1999/xhtml";
 
@@ -18,6 +20,9 @@ pub(crate) struct Narrative {
     /// The names of the open elements.
     open: Vec<Range<usize>>,
 }
+
+/// The longest text between `&` and `;`.
+const MAX_ENTITY_BYTES: usize = 12;
 
 type Checked<T> = Result<T, &'static str>;
 
@@ -41,7 +46,7 @@ impl Narrative {
                 let rest = text[at..].trim_ascii();
                 return if rest.is_empty() { Ok(()) } else { Err(MALFORMED) };
             }
-            at = skip_text(text, at)?;
+            at = character_data(text, at, b'<')?;
         }
     }
 
@@ -105,44 +110,41 @@ fn attribute(text: &[u8], start: usize, has_namespace: &mut bool) -> Checked<usi
     }
     let open = skip_space(text, equals + 1);
     let quote = *text.get(open).filter(|b| matches!(b, b'"' | b'\'')).ok_or(MALFORMED)?;
-    let length = memchr(quote, &text[open + 1..]).ok_or(MALFORMED)?;
-    let value = &text[open + 1..][..length];
+    let end = character_data(text, open + 1, quote)?;
+    let value = &text[open + 1..end];
     if name == b"xmlns" {
         if value != NAMESPACE {
             return Err("the narrative is not in the xhtml namespace");
         }
         *has_namespace = true;
     }
-    let mut at = 0;
-    while let Some(special) = memchr2(b'<', b'&', &value[at..]) {
-        if value[at + special] == b'<' {
-            return Err(MALFORMED);
-        }
-        at = entity(value, at + special)?;
-    }
-    Ok(open + length + 2)
+    Ok(end + 1)
 }
 
-/// Moves over character data to the next `<`.
-fn skip_text(text: &[u8], mut at: usize) -> Checked<usize> {
+/// Moves over character data, with its entities, to the byte that ends it; `<` may not be within it.
+#[inline(always)]
+fn character_data(text: &[u8], mut at: usize, end: u8) -> Checked<usize> {
     loop {
-        at += memchr2(b'<', b'&', &text[at..]).ok_or(MALFORMED)?;
-        if text[at] == b'<' {
-            return Ok(at);
+        at = find(text, at, |word| equal_to(word, end) | equal_to(word, b'<') | equal_to(word, b'&'));
+        match text.get(at) {
+            Some(&byte) if byte == end => return Ok(at),
+            Some(b'&') => at = entity(text, at)?,
+            _ => return Err(MALFORMED),
         }
-        at = entity(text, at)?;
     }
 }
 
-/// A named or numbered character, from its `&`; which names exist is left to the reader of the narrative.
+/// One of the five entities of XML or a numbered character, from its `&`. HTML has more, but narratives may not
+/// use them: they are XML without a DTD.
 fn entity(text: &[u8], at: usize) -> Checked<usize> {
-    let name = &text[at + 1..];
-    let name = name.strip_prefix(b"#").unwrap_or(name);
-    let length = name.iter().take_while(|b| b.is_ascii_alphanumeric()).count();
-    if length == 0 || name.get(length) != Some(&b';') {
-        return Err(MALFORMED);
-    }
-    Ok(text.len() - name.len() + length + 1)
+    let length = text[at + 1..].iter().take(MAX_ENTITY_BYTES).position(|&b| b == b';').ok_or(MALFORMED)?;
+    let is_valid = match &text[at + 1..][..length] {
+        b"amp" | b"lt" | b"gt" | b"quot" | b"apos" => true,
+        [b'#', b'x', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit),
+        [b'#', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
+        _ => return Err("the narrative has an entity that xml does not know"),
+    };
+    if is_valid { Ok(at + length + 2) } else { Err(MALFORMED) }
 }
 
 /// `<!-- ... -->`; declarations begin alike and are refused.
@@ -159,12 +161,30 @@ fn close(text: &[u8], at: usize) -> Checked<usize> {
 }
 
 fn name_end(text: &[u8], start: usize) -> usize {
-    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b':' | b'_' | b'.');
-    start + text[start..].iter().take_while(|b| is_name(b)).count()
+    let mut end = start;
+    while text.get(end).is_some_and(|&b| IS_NAME[usize::from(b)]) {
+        end += 1;
+    }
+    end
 }
 
+/// The bytes of element and attribute names.
+static IS_NAME: [bool; 256] = {
+    let mut is_name = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        is_name[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':' | b'_' | b'.');
+        byte += 1;
+    }
+    is_name
+};
+
 fn skip_space(text: &[u8], start: usize) -> usize {
-    start + text[start..].iter().take_while(|b| b.is_ascii_whitespace()).count()
+    let mut at = start;
+    while text.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    at
 }
 
 /// The elements of invariant txt-1.

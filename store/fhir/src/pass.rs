@@ -78,10 +78,8 @@ impl<'a, 's> Pass<'a, 's> {
 
     fn resource(mut self) -> Result<Head, SyntaxError> {
         let kind = self.head.resource_type;
-        let contained = self.scratch.contained.mark();
-        self.object(definitions::resource_context(kind))?;
+        self.object_with_contained(kind)?;
         self.json.scanner.finish()?;
-        self.repeated_contained_ids(contained);
         if kind.name() == Compartment::Patient.code() {
             self.head.patient = self.head.id;
         }
@@ -103,9 +101,7 @@ impl<'a, 's> Pass<'a, 's> {
         }
         let outer = (self.level, self.is_contained);
         (self.level, self.is_contained) = (self.level + 1, is_contained);
-        let contained = self.scratch.contained.mark();
-        self.object(definitions::resource_context(kind))?;
-        self.repeated_contained_ids(contained);
+        self.object_with_contained(kind)?;
         (self.level, self.is_contained) = outer;
         Ok(())
     }
@@ -248,15 +244,18 @@ impl<'a, 's> Pass<'a, 's> {
         self.json.scanner.literal(b"null")
     }
 
-    fn repeated_contained_ids(&mut self, mark: usize) {
-        if self.scratch.contained.pop_to(mark, self.json.scanner.bytes).is_some() {
-            self.issue_at(
-                Severity::Error,
-                IssueType::Duplicate,
-                "two contained resources have the same id",
-                Some("contained"),
-            );
+    /// A resource and what it contains: the ids of contained resources may not repeat.
+    fn object_with_contained(&mut self, kind: ResourceType) -> Result<(), SyntaxError> {
+        let mark = self.scratch.contained.mark();
+        self.object(definitions::resource_context(kind))?;
+        // The id of a contained resource itself is above the mark, too; it belongs to the container.
+        let repeated =
+            !self.is_contained && self.scratch.contained.pop_to(mark, self.json.scanner.bytes).is_some();
+        if repeated {
+            let text = "two contained resources have the same id";
+            self.issue_at(Severity::Error, IssueType::Duplicate, text, Some("contained"));
         }
+        Ok(())
     }
 
     /// What is required and what excludes each other.

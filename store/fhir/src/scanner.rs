@@ -5,6 +5,7 @@
 
 use crate::string::{hex4, is_high_surrogate, is_low_surrogate};
 use crate::syntax::{SyntaxError, SyntaxErrorKind as Kind};
+use crate::word::{below, equal_to, find};
 
 /// The longest number in bytes. FHIR sets no limit; measurements need some twenty digits.
 pub const MAX_NUMBER_BYTES: usize = 8 * 1024;
@@ -91,35 +92,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Moves to the next quote, backslash or control character, eight bytes at a time.
+    /// Moves to the next quote, backslash or control character.
     #[inline(always)]
     fn skip_plain(&mut self) {
-        const ONES: u64 = u64::MAX / 255;
-        const HIGHS: u64 = ONES << 7;
-        let mut at = self.at;
-        while let Some(chunk) = self.bytes.get(at..at + 8) {
-            let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default());
-            // A byte below n leaves its high bit set in `word - n * ONES`; a borrow can only add false hits
-            // above a true one, and the lowest hit is the one that is used.
-            let quote = word ^ (ONES * b'"' as u64);
-            let backslash = word ^ (ONES * b'\\' as u64);
-            let hits = ((word.wrapping_sub(ONES * 0x20) & !word)
-                | (quote.wrapping_sub(ONES) & !quote)
-                | (backslash.wrapping_sub(ONES) & !backslash))
-                & HIGHS;
-            if hits != 0 {
-                self.at = at + (hits.trailing_zeros() / 8) as usize;
-                return;
-            }
-            at += 8;
-        }
-        while let Some(&byte) = self.bytes.get(at) {
-            if byte < 0x20 || byte == b'"' || byte == b'\\' {
-                break;
-            }
-            at += 1;
-        }
-        self.at = at;
+        let special = |word| below(word, b' ') | equal_to(word, b'"') | equal_to(word, b'\\');
+        self.at = find(self.bytes, self.at, special);
     }
 
     /// Consumes one escape; the current byte is its backslash.

@@ -1,14 +1,20 @@
 //! The inside of JSON strings: escapes, undone.
 
+use crate::word::{equal_to, find};
+
 /// Appends the text of a JSON string, given without its quotes and already known to be well formed.
 pub(crate) fn decode(raw: &[u8], out: &mut Vec<u8>) {
-    let mut rest = raw;
-    while let Some(plain) = rest.iter().position(|&b| b == b'\\') {
-        out.extend_from_slice(&rest[..plain]);
-        rest = &rest[plain + 1..];
-        rest = decode_escape(rest, out);
+    out.reserve(raw.len());
+    let mut at = 0;
+    loop {
+        let escape = find(raw, at, |word| equal_to(word, b'\\'));
+        out.extend_from_slice(&raw[at..escape]);
+        if escape == raw.len() {
+            return;
+        }
+        let rest = decode_escape(&raw[escape + 1..], out);
+        at = raw.len() - rest.len();
     }
-    out.extend_from_slice(rest);
 }
 
 /// Appends what one escape stands for; `rest` starts behind the backslash. Returns what follows the escape.

@@ -135,14 +135,15 @@ impl Pass<'_, '_> {
 
     #[inline(always)]
     fn check_text(&mut self, kind: Primitive, element: &Element, text: Text, value: &[u8]) {
-        if let Some(problem) = kind.problem(value, !text.has_escape, &mut self.scratch.narrative) {
+        let problem = kind.problem(value, !text.has_escape, &mut self.scratch.narrative);
+        if let Some(problem) = problem {
             let code = if kind.is_text() { IssueType::Value } else { IssueType::Structure };
-            return self.issue(code, problem);
-        }
-        if element.binding != 0 && !definitions::allows_code(element.binding, value) {
+            self.issue(code, problem);
+        } else if element.binding != 0 && !definitions::allows_code(element.binding, value) {
             self.issue(IssueType::CodeInvalid, "the code is not in the required value set");
         }
-        if element.role != 0 {
+        // A wrong id or reference is still the one that is there; data that is no base64 is no attachment.
+        if element.role != 0 && (problem.is_none() || element.role != Role::ATTACHMENT) {
             self.note_text(element, text, value);
         }
     }
