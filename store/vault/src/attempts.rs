@@ -5,6 +5,9 @@
 //! Invariants: an attempt is counted before it is looked at, so that killing the process gains nothing; setting
 //! the clock back starts the delay again instead of ending it; a missing or altered record counts as the last
 //! step of the table, which costs the rightful owner nothing.
+//!
+//! Limit: a wall clock that is set forward between two runs of the process ends a delay; within one run the
+//! monotonic clock prevents that.
 
 use std::time::Duration;
 

@@ -6,6 +6,7 @@
 //! | `boot:<store>` | nonce of the last unlock, digest of the place |
 //! | `attempts:<store>` | wrong passcodes |
 //! | `anchor:<store>` | rollback anchor |
+//! | `remembered:<store>` | a stretched passcode, for a while |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -129,6 +130,18 @@ impl Chain {
 
     pub(crate) fn set_anchor(&self, store: StoreId, record: &[u8]) -> Result<(), Error> {
         Ok(self.keychain.set(format!("anchor:{store}"), record)?)
+    }
+
+    pub(crate) fn remembered(&self, store: StoreId) -> Result<Option<Secret>, Error> {
+        Ok(self.keychain.get(format!("remembered:{store}"))?)
+    }
+
+    pub(crate) fn remember(&self, store: StoreId, record: &[u8]) -> Result<(), Error> {
+        Ok(self.keychain.set(format!("remembered:{store}"), record)?)
+    }
+
+    pub(crate) fn forget(&self, store: StoreId) -> Result<(), Error> {
+        Ok(self.keychain.delete(format!("remembered:{store}"))?)
     }
 
     /// The stores that were made in this place, whether or not anything is left of them on disk.

@@ -38,11 +38,12 @@ pub(crate) enum Label {
     Anchor,
     Status,
     Blob,
+    Remembered,
 }
 
 impl Label {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::KekFromKeychain,
         Self::KekFromPasscode,
         Self::KekFromBoth,
@@ -53,6 +54,7 @@ impl Label {
         Self::Anchor,
         Self::Status,
         Self::Blob,
+        Self::Remembered,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -67,6 +69,7 @@ impl Label {
             Self::Anchor => "keepwell/anchor/v1",
             Self::Status => "keepwell/status/v1",
             Self::Blob => "keepwell/blob/v1",
+            Self::Remembered => "keepwell/remembered/v1",
         }
     }
 }
@@ -274,6 +277,7 @@ mod tests {
             (Label::Attempts, "4daad472e3da416c94636785a180151e7038d292a037b12b6d669d41f818c661"),
             (Label::Anchor, "055d4991a4638660fb7fcfdc9f4a9a19c6f06694edccee6a3c51c3ae77dd1531"),
             (Label::Status, "2de59cf6e3cac0a29d5904f6bb54122c1baab44a0bf425afa82ba228947eab2d"),
+            (Label::Remembered, "4b67d4b32f1d9d9402f8211839e661bffe505f2dc922a5bb9e74a83f89e42b04"),
             (Label::Blob, "4410f39fa473fbf9cd0ba4c022faa82fbdce7e91a71c81b4f734155cf8284bbd"),
         ];
         assert_eq!(vectors.len(), Label::ALL.len());

@@ -107,6 +107,16 @@ impl PasscodeFactor {
         Ok(Self { salted, key: salted.stretch(passcode)? })
     }
 
+    /// A passcode that was stretched before, with the same salt.
+    pub(crate) const fn stretched_before(salted: Salted, key: Key) -> Self {
+        Self { salted, key }
+    }
+
+    /// The stretched passcode, for the keychain to keep.
+    pub(crate) fn stretched(&self) -> Key {
+        self.key.duplicate()
+    }
+
     pub(crate) fn duplicate(&self) -> Self {
         Self { salted: self.salted, key: self.key.duplicate() }
     }
@@ -141,9 +151,10 @@ fn derive_from(
 }
 
 impl Slot {
-    /// A slot with fresh keys.
-    fn fresh(store: StoreId, factors: &Factors, now_ms: i64) -> (Self, Kek) {
-        let [database, blob, audit, anchor, sync] = std::array::from_fn(|_| Key::generate());
+    /// A slot with fresh keys, but for the audit key of a trail that goes on.
+    fn fresh(store: StoreId, factors: &Factors, audit: Option<Key>, now_ms: i64) -> (Self, Kek) {
+        let [database, blob, anchor, sync] = std::array::from_fn(|_| Key::generate());
+        let audit = audit.unwrap_or_else(Key::generate);
         Self::build(store, 1, factors, now_ms, |kek, purpose| {
             let key = match purpose {
                 Purpose::Database => &database,
@@ -241,9 +252,10 @@ impl Header {
         store: StoreId,
         keychain: Option<&str>,
         factors: &Factors,
+        audit: Option<Key>,
         now_ms: i64,
     ) -> (Self, Kek) {
-        let (current, kek) = Slot::fresh(store, factors, now_ms);
+        let (current, kek) = Slot::fresh(store, factors, audit, now_ms);
         let header = Self {
             format: FORMAT.to_owned(),
             version: VERSION,

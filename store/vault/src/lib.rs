@@ -21,6 +21,7 @@ mod lock;
 mod passcode;
 mod policy;
 pub mod quarantine;
+mod remembered;
 mod session;
 mod status;
 mod store_id;

@@ -10,6 +10,7 @@
 //! key is never made where a database or a key file exists.
 
 mod recovery;
+mod remember;
 mod rotation;
 mod unlock;
 
@@ -140,7 +141,8 @@ impl Vault {
     /// Makes a store: a key for each purpose, wrapped in a new key file, and the secret in the keychain. The
     /// database itself is left to the caller.
     ///
-    /// Items of a store that was in the same place before, and is gone, are purged from the keychain.
+    /// Items of a store that was in the same place before, and is gone, are purged from the keychain: a host
+    /// that keeps stores on a removable disk makes sure that the disk is there.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] or [`Error::Corrupt`] where a key file or a database is, [`Error::NoKeychain`]
@@ -150,7 +152,29 @@ impl Vault {
         config: Config,
         passcode: Option<&Passcode>,
     ) -> Result<(Self, Keys), Error> {
-        let directory = directory.as_ref();
+        Self::create_in(directory.as_ref(), config, passcode, None)
+    }
+
+    /// As [`Vault::create`], for a store that is restored from elsewhere: its audit trail goes on under the key it
+    /// was begun with. All other keys are new.
+    ///
+    /// # Errors
+    /// As [`Vault::create`].
+    pub fn create_with_audit_key(
+        directory: impl AsRef<Path>,
+        config: Config,
+        passcode: Option<&Passcode>,
+        audit: Key,
+    ) -> Result<(Self, Keys), Error> {
+        Self::create_in(directory.as_ref(), config, passcode, Some(audit))
+    }
+
+    fn create_in(
+        directory: &Path,
+        config: Config,
+        passcode: Option<&Passcode>,
+        audit: Option<Key>,
+    ) -> Result<(Self, Keys), Error> {
         config.policy.check()?;
         if config.keychain.is_none() && passcode.is_none() {
             return Err(Error::PasscodeNeeded);
@@ -166,7 +190,7 @@ impl Vault {
         let lock = lock::take(directory)?;
         refuse_existing(directory)?;
         let store = StoreId::generate();
-        let made = make(directory, &chain, store, &config, passcode);
+        let made = make(directory, &chain, store, &config, passcode, audit);
         let (file, opened) = made.inspect_err(|_| {
             // The store never came to be; its items are stale and a later create purges what is left now.
             let _ = chain.purge(store);
@@ -486,6 +510,7 @@ fn make(
     store: StoreId,
     config: &Config,
     passcode: Option<&Passcode>,
+    audit: Option<Key>,
 ) -> Result<(KeyFile, Opened), Error> {
     for stale in chain.stores_of_place()? {
         chain.purge(stale)?;
@@ -496,7 +521,7 @@ fn make(
     let stretched =
         passcode.map(|passcode| PasscodeFactor::stretch(Salted::new(config.policy.stretching), passcode));
     let factors = Factors { secret: chain.make_secret(store, 1)?, passcode: stretched.transpose()? };
-    let (header, kek) = Header::fresh(store, chain.kind(), &factors, now_ms);
+    let (header, kek) = Header::fresh(store, chain.kind(), &factors, audit, now_ms);
     if header.current.passcode.is_some() {
         chain.set_attempts(store, &Attempts::none(now_ms).encode(store, header.current.attempts_key()))?;
     }

@@ -17,7 +17,7 @@ fn phrase(text: &str) -> Passcode {
 fn full() -> (Vec<u8>, Kek) {
     let passcode = PasscodeFactor::stretch(Salted::new(Stretching::FLOOR), &phrase("2580")).unwrap();
     let factors = Factors { secret: secret(), passcode: Some(passcode) };
-    let (mut header, kek) = Header::fresh(STORE, Some("memory"), &factors, 1_000);
+    let (mut header, kek) = Header::fresh(STORE, Some("memory"), &factors, None, 1_000);
     header.begin_rotation(&kek, 2_000).unwrap();
     header.set_recovery(&kek, Salted::new(Stretching::FLOOR), &phrase("correct horse"), 3_000).unwrap();
     header.retiring = Some(9);
@@ -31,7 +31,7 @@ fn bytes_of(header: Header, kek: &Kek) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// Wraps under fixed bytes, written once by this code; today's code must go on reading it.
+/// Written once by this code, with the keychain secret and the words above; all later code must read it.
 #[test]
 fn a_file_written_by_version_1_still_opens() {
     let bytes = include_bytes!("version-1.keys");
@@ -115,7 +115,7 @@ fn factors_cannot_stand_in_for_each_other() {
         Factors { secret: Some(key()), passcode: Some(PasscodeFactor { salted, key: key() }) },
     ];
     for (made, factors) in combinations.iter().enumerate() {
-        let (header, _) = Header::fresh(STORE, None, factors, 0);
+        let (header, _) = Header::fresh(STORE, None, factors, None, 0);
         for (tried, factors) in combinations.iter().enumerate() {
             assert_eq!(header.current.open(STORE, factors).is_some(), made == tried, "{made} {tried}");
         }

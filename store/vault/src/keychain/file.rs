@@ -56,7 +56,10 @@ impl Keychain for FileKeychain {
 
     fn delete(&self, item: &str) -> Result<(), KeychainError> {
         let path = self.path(item)?;
-        disk::shred(&path).map_err(|error| failure(&error))?;
+        // A crash in `set` may have left a secret that never got its name.
+        for path in [disk::temporary_of(&path), path] {
+            disk::shred(&path).map_err(|error| failure(&error))?;
+        }
         Ok(())
     }
 
@@ -69,12 +72,14 @@ impl Keychain for FileKeychain {
         let mut names = Vec::new();
         for entry in entries {
             let name = entry.map_err(|error| failure(&error))?.file_name();
-            let Some(name) = name.to_str().map(|name| name.replace('.', ":")) else { continue };
-            if is_valid_name(&name) && !name.ends_with(":new") {
+            let Some(name) = name.to_str() else { continue };
+            let name = name.strip_suffix(".new").unwrap_or(name).replace('.', ":");
+            if is_valid_name(&name) {
                 names.push(name);
             }
         }
         names.sort();
+        names.dedup();
         Ok(names)
     }
 
@@ -121,6 +126,17 @@ mod tests {
         again.delete("kek:1").unwrap();
         again.delete("kek:1").unwrap();
         assert!(keychain.get("kek:1").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_secret_left_by_a_crash_is_listed_and_deleted() {
+        let place = tempfile::tempdir().unwrap();
+        let keychain = FileKeychain::new(place.path());
+        fs::write(place.path().join("kek.1.new"), b"never named").unwrap();
+        assert_eq!(keychain.items().unwrap(), ["kek:1"]);
+        assert!(keychain.get("kek:1").unwrap().is_none());
+        keychain.delete("kek:1").unwrap();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
 
     #[cfg(unix)]

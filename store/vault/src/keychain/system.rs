@@ -30,6 +30,10 @@ mod settings {
     pub(super) const KIND: &str = "secret-service";
     pub(super) const MODIFIERS: &[(&str, &str)] = &[];
     pub(super) const DELETE_BEFORE_SET: bool = false;
+
+    pub(super) fn says_locked(_error: &(dyn std::error::Error + 'static)) -> bool {
+        false
+    }
 }
 
 #[cfg(target_vendor = "apple")]
@@ -38,6 +42,14 @@ mod settings {
     pub(super) const MODIFIERS: &[(&str, &str)] = &[("access-policy", "after-first-unlock-this-device-only")];
     /// Setting an existing item changes only its value: an old, weaker class would stay.
     pub(super) const DELETE_BEFORE_SET: bool = true;
+    /// `errSecInteractionNotAllowed`: the device is locked.
+    const INTERACTION_NOT_ALLOWED: i32 = -25308;
+
+    pub(super) fn says_locked(error: &(dyn std::error::Error + 'static)) -> bool {
+        error
+            .downcast_ref::<security_framework::base::Error>()
+            .is_some_and(|error| error.code() == INTERACTION_NOT_ALLOWED)
+    }
 }
 
 #[cfg(windows)]
@@ -45,6 +57,10 @@ mod settings {
     pub(super) const KIND: &str = "windows";
     pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];
     pub(super) const DELETE_BEFORE_SET: bool = false;
+
+    pub(super) fn says_locked(_error: &(dyn std::error::Error + 'static)) -> bool {
+        false
+    }
 }
 
 /// Answers whether protected data can be read now, for example `isProtectedDataAvailable` on iOS.
@@ -89,6 +105,7 @@ impl SystemKeychain {
     /// Drops the connection after a failure of the platform, so that a restarted service is found again.
     fn failure(&self, error: &PlatformError) -> KeychainError {
         match error {
+            PlatformError::PlatformFailure(error) if settings::says_locked(&**error) => KeychainError::Locked,
             PlatformError::PlatformFailure(_) => {
                 *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 KeychainError::Failed

@@ -89,6 +89,8 @@ impl Vault {
             let none = Attempts::none(now_ms).encode(store, header.current.attempts_key());
             let _ = self.chain.set_attempts(store, &none);
         }
+        // What was remembered opens nothing any more.
+        let _ = self.chain.forget(store);
         if let Some(generation) = header.retiring {
             // The key file goes on naming the old generation until an unlock has seen it gone.
             let _ = self.chain.delete_secret(store, generation);

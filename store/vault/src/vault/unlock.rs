@@ -17,7 +17,8 @@ use crate::vault::{Opened, State, Suspicion, Vault, Work, read_key_file};
 const DAMAGED: Error = Error::Corrupt(Part::KeyFile);
 
 impl Vault {
-    /// Opens the keys. Also possible while the store is open, to authenticate somebody afresh.
+    /// Opens the keys. Also possible while the store is open, to authenticate somebody afresh. Without a passcode,
+    /// one that is remembered ([`Vault::remember`]) serves, but not to authenticate afresh.
     ///
     /// # Errors
     /// What the person can mend: [`Error::PasscodeNeeded`], [`Error::WrongPasscode`], [`Error::Throttled`],
@@ -96,7 +97,10 @@ impl Vault {
         }
         let (kek, passcode) = match (slot.passcode, passcode) {
             (None, _) => (slot.open(store, &Factors { secret, passcode: None }).ok_or(DAMAGED)?, None),
-            (Some(_), None) => return Err(Error::PasscodeNeeded),
+            (Some(salted), None) => {
+                let (kek, factor) = self.recall(work, secret, salted)?;
+                (kek, Some(factor))
+            }
             (Some(salted), Some(passcode)) => {
                 let (kek, factor) = self.attempt(work, secret, salted, passcode)?;
                 (kek, Some(factor))
