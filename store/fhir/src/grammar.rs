@@ -3,7 +3,7 @@
 //! The walker uses this for everything that no definition knows.
 
 use crate::keys::Keys;
-use crate::scanner::{Scanner, Text};
+use crate::scanner::{Scanner, Stop, Text};
 use crate::syntax::{SyntaxError, SyntaxErrorKind as Kind};
 use crate::walker::MAX_DEPTH;
 
@@ -23,12 +23,12 @@ impl<'a, 's> Grammar<'a, 's> {
 
     /// One value and nothing behind it.
     pub(crate) fn document(&mut self) -> Result<(), SyntaxError> {
-        self.value()?;
-        self.scanner.finish()
+        let found = self.value().and_then(|()| self.scanner.finish());
+        found.map_err(|stop| self.scanner.failure(stop))
     }
 
     /// A value of any kind.
-    pub(crate) fn value(&mut self) -> Result<(), SyntaxError> {
+    pub(crate) fn value(&mut self) -> Result<(), Stop> {
         match self.scanner.peek() {
             b'"' => self.scanner.string().map(drop),
             b'{' => self.object(),
@@ -41,7 +41,7 @@ impl<'a, 's> Grammar<'a, 's> {
         }
     }
 
-    fn object(&mut self) -> Result<(), SyntaxError> {
+    fn object(&mut self) -> Result<(), Stop> {
         let keys = self.keys.mark();
         let mut is_last = self.enter(b'}')?;
         while !is_last {
@@ -54,7 +54,7 @@ impl<'a, 's> Grammar<'a, 's> {
         self.unique_keys(keys)
     }
 
-    fn array(&mut self) -> Result<(), SyntaxError> {
+    fn array(&mut self) -> Result<(), Stop> {
         let mut is_last = self.enter(b']')?;
         while !is_last {
             self.value()?;
@@ -66,9 +66,9 @@ impl<'a, 's> Grammar<'a, 's> {
 
     /// Consumes `{` or `[`; whether the object or array is empty and ends at once.
     #[inline(always)]
-    pub(crate) fn enter(&mut self, close: u8) -> Result<bool, SyntaxError> {
+    pub(crate) fn enter(&mut self, close: u8) -> Result<bool, Stop> {
         if self.depth == MAX_DEPTH {
-            return Err(self.scanner.error(Kind::TooDeep));
+            return Err(self.scanner.stop(self.scanner.at, Kind::TooDeep));
         }
         self.depth += 1;
         self.scanner.at += 1;
@@ -83,7 +83,7 @@ impl<'a, 's> Grammar<'a, 's> {
 
     /// A key and its colon.
     #[inline(always)]
-    pub(crate) fn key(&mut self) -> Result<Text, SyntaxError> {
+    pub(crate) fn key(&mut self) -> Result<Text, Stop> {
         if self.scanner.peek() != b'"' {
             return Err(self.scanner.unexpected());
         }
@@ -94,7 +94,7 @@ impl<'a, 's> Grammar<'a, 's> {
 
     /// Whether the array or object ends here instead of going on behind a comma.
     #[inline(always)]
-    pub(crate) fn is_last(&mut self, close: u8) -> Result<bool, SyntaxError> {
+    pub(crate) fn is_last(&mut self, close: u8) -> Result<bool, Stop> {
         let byte = self.scanner.peek();
         if byte != b',' && byte != close {
             return Err(self.scanner.unexpected());
@@ -105,12 +105,12 @@ impl<'a, 's> Grammar<'a, 's> {
 
     /// Ends an object: the keys above the mark may not repeat.
     #[inline(always)]
-    pub(crate) fn unique_keys(&mut self, mark: usize) -> Result<(), SyntaxError> {
+    pub(crate) fn unique_keys(&mut self, mark: usize) -> Result<(), Stop> {
         if self.keys.mark() == mark {
             return Ok(());
         }
         match self.keys.pop_to(mark, self.scanner.bytes) {
-            Some(offset) => Err(SyntaxError { offset, kind: Kind::DuplicateKey }),
+            Some(offset) => Err(self.scanner.stop(offset, Kind::DuplicateKey)),
             None => Ok(()),
         }
     }

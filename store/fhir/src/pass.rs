@@ -14,7 +14,7 @@ use crate::outcome::{IssueType, Severity};
 use crate::path::{NO_INDEX, Step, expression};
 use crate::primitive::Primitive;
 use crate::resource_type::ResourceType;
-use crate::scanner::{Scanner, Text};
+use crate::scanner::{Scanner, Stop, Text};
 use crate::seen::Seen;
 use crate::span::{Span, to_u32};
 use crate::string::decode;
@@ -78,8 +78,8 @@ impl<'a, 's> Pass<'a, 's> {
 
     fn resource(mut self) -> Result<Head, SyntaxError> {
         let kind = self.head.resource_type;
-        self.object_with_contained(kind)?;
-        self.json.scanner.finish()?;
+        let found = self.object_with_contained(kind).and_then(|()| self.json.scanner.finish());
+        found.map_err(|stop| self.json.scanner.failure(stop))?;
         if kind.name() == Compartment::Patient.code() {
             self.head.patient = self.head.id;
         }
@@ -87,7 +87,7 @@ impl<'a, 's> Pass<'a, 's> {
     }
 
     /// A resource inside a resource, from its `{`.
-    fn nested_resource(&mut self, element: &Element) -> Result<(), SyntaxError> {
+    fn nested_resource(&mut self, element: &Element) -> Result<(), Stop> {
         let Ok(kind) = resource_type(&self.json.scanner) else {
             self.issue(IssueType::Structure, "the resource has no resourceType of fhir r4");
             return self.json.value();
@@ -97,7 +97,7 @@ impl<'a, 's> Pass<'a, 's> {
             self.issue(IssueType::Invariant, "a contained resource may not contain another one");
         }
         if self.level == MAX_RESOURCE_DEPTH {
-            return Err(self.json.scanner.error(Kind::TooDeep));
+            return Err(self.json.scanner.stop(self.json.scanner.at, Kind::TooDeep));
         }
         let outer = (self.level, self.is_contained);
         (self.level, self.is_contained) = (self.level + 1, is_contained);
@@ -107,7 +107,7 @@ impl<'a, 's> Pass<'a, 's> {
     }
 
     /// An object of a known kind, from its `{`.
-    pub(crate) fn object(&mut self, context: ContextNumber) -> Result<(), SyntaxError> {
+    pub(crate) fn object(&mut self, context: ContextNumber) -> Result<(), Stop> {
         let (keys, twins) = (self.json.keys.mark(), self.scratch.twins.len());
         let mut seen = Seen::default();
         let mut is_last = self.json.enter(b'}')?;
@@ -129,7 +129,7 @@ impl<'a, 's> Pass<'a, 's> {
 
     /// The value behind a key.
     #[inline(always)]
-    fn member(&mut self, context: ContextNumber, key: Text, seen: &mut Seen) -> Result<(), SyntaxError> {
+    fn member(&mut self, context: ContextNumber, key: Text, seen: &mut Seen) -> Result<(), Stop> {
         let bytes = self.json.scanner.bytes;
         let found = find_key(context, &plain_text(bytes, key));
         let Some((position, is_extension)) = found else {
@@ -138,7 +138,7 @@ impl<'a, 's> Pass<'a, 's> {
             return self.json.value();
         };
         if !seen.insert(position, is_extension) {
-            return Err(SyntaxError { offset: key.start, kind: Kind::DuplicateKey });
+            return Err(self.json.scanner.stop(key.start, Kind::DuplicateKey));
         }
         let number = definitions::first_element(context) + position;
         let element = definitions::element(number);
@@ -163,7 +163,7 @@ impl<'a, 's> Pass<'a, 's> {
         kind: u16,
         position: u16,
         is_extension: bool,
-    ) -> Result<(), SyntaxError> {
+    ) -> Result<(), Stop> {
         let repeats = element.flags & REPEATS != 0;
         if self.json.scanner.peek() == b'[' {
             if !repeats {
@@ -178,13 +178,7 @@ impl<'a, 's> Pass<'a, 's> {
     }
 
     /// An array, from its `[`.
-    fn array(
-        &mut self,
-        element: &Element,
-        kind: u16,
-        position: u16,
-        is_extension: bool,
-    ) -> Result<(), SyntaxError> {
+    fn array(&mut self, element: &Element, kind: u16, position: u16, is_extension: bool) -> Result<(), Stop> {
         let has_twin = element.kind < RESOURCE;
         let nulls = self.scratch.nulls.len();
         let mut length = 0;
@@ -220,7 +214,7 @@ impl<'a, 's> Pass<'a, 's> {
 
     /// One value of a known kind.
     #[inline(always)]
-    fn value(&mut self, element: &Element, kind: u16) -> Result<(), SyntaxError> {
+    fn value(&mut self, element: &Element, kind: u16) -> Result<(), Stop> {
         if let Some(primitive) = Primitive::from_kind(kind) {
             return self.primitive(primitive, element);
         }
@@ -239,13 +233,13 @@ impl<'a, 's> Pass<'a, 's> {
         }
     }
 
-    pub(crate) fn stray_null(&mut self) -> Result<(), SyntaxError> {
+    pub(crate) fn stray_null(&mut self) -> Result<(), Stop> {
         self.issue(IssueType::Structure, "null is only allowed in arrays, beside an extension");
         self.json.scanner.literal(b"null")
     }
 
     /// A resource and what it contains: the ids of contained resources may not repeat.
-    fn object_with_contained(&mut self, kind: ResourceType) -> Result<(), SyntaxError> {
+    fn object_with_contained(&mut self, kind: ResourceType) -> Result<(), Stop> {
         let mark = self.scratch.contained.mark();
         self.object(definitions::resource_context(kind))?;
         // The id of a contained resource itself is above the mark, too; it belongs to the container.
@@ -355,7 +349,7 @@ impl<'a, 's> Pass<'a, 's> {
 /// Looks ahead for the type of the resource that starts here. The first key has it, as a rule; where it has
 /// not, the resource is read twice, which [`MAX_RESOURCE_DEPTH`] keeps harmless.
 fn resource_type(scanner: &Scanner<'_>) -> Result<ResourceType, Kind> {
-    let mut ahead = Scanner { bytes: scanner.bytes, at: scanner.at };
+    let mut ahead = scanner.ahead();
     let text = ahead.resource_type().ok_or(Kind::NoResourceType)?;
     ResourceType::from_bytes(&plain_text(scanner.bytes, text)).ok_or(Kind::UnknownResourceType)
 }

@@ -7,6 +7,7 @@ use crate::date::{DateTime, Precision, time};
 use crate::definitions::PRIMITIVES;
 use crate::id::is_id;
 use crate::narrative::Narrative;
+use crate::word::{below, find};
 
 /// The longest string in bytes (R4 datatypes.html#string).
 pub const MAX_STRING_BYTES: usize = 1024 * 1024;
@@ -60,7 +61,7 @@ impl Primitive {
             Self::String | Self::Markdown => return string_problem(text, plain),
             Self::Xhtml => return narrative.problem(text),
             Self::Code => is_code(text),
-            Self::Uri | Self::Url | Self::Canonical => !text.iter().any(|&b| is_space(b)),
+            Self::Uri | Self::Url | Self::Canonical => is_unspaced(text),
             Self::Id => is_id(text),
             Self::Oid => is_oid(text),
             Self::Uuid => is_uuid(text),
@@ -126,7 +127,15 @@ fn in_range(text: &[u8], low: i64) -> bool {
     (low..=i64::from(i32::MAX)).contains(&value)
 }
 
+/// Whether there is neither white space nor a control character.
+fn is_unspaced(text: &[u8]) -> bool {
+    find(text, 0, |word| below(word, b' ' + 1)) == text.len()
+}
+
 fn is_code(text: &[u8]) -> bool {
+    if is_unspaced(text) {
+        return true;
+    }
     let mut after_space = true;
     for &b in text {
         let space = is_space(b);

@@ -8,10 +8,9 @@ use crate::path::{NO_INDEX, Step};
 use crate::primitive::Primitive;
 use crate::reference::Reference;
 use crate::resource_type::ResourceType;
-use crate::scanner::Text;
+use crate::scanner::{Stop, Text};
 use crate::span::Span;
 use crate::string::decode;
-use crate::syntax::SyntaxError;
 use crate::walker::{ATTACHMENT_INLINE_BYTES, IdentifierSpan, ReferenceSpan};
 
 /// The numbers of [`Element::role`], by their names in [`ROLES`].
@@ -73,7 +72,7 @@ pub(crate) struct Concept {
 impl Pass<'_, '_> {
     /// One primitive value.
     #[inline(always)]
-    pub(crate) fn primitive(&mut self, kind: Primitive, element: &Element) -> Result<(), SyntaxError> {
+    pub(crate) fn primitive(&mut self, kind: Primitive, element: &Element) -> Result<(), Stop> {
         match self.json.scanner.peek() {
             b'"' => {
                 let text = self.json.scanner.string()?;
@@ -98,7 +97,7 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn boolean(&mut self, kind: Primitive, word: &[u8]) -> Result<(), SyntaxError> {
+    fn boolean(&mut self, kind: Primitive, word: &[u8]) -> Result<(), Stop> {
         if kind != Primitive::Boolean {
             self.issue(IssueType::Structure, "the value may not be a boolean");
         }
@@ -198,7 +197,7 @@ impl Pass<'_, '_> {
     }
 
     /// One of the resource's own identifiers, from its `{`.
-    pub(crate) fn identifier(&mut self, context: ContextNumber) -> Result<(), SyntaxError> {
+    pub(crate) fn identifier(&mut self, context: ContextNumber) -> Result<(), Stop> {
         if self.scratch.path.len() == 1 {
             self.scratch.identifiers.push(IdentifierSpan::default());
         }
@@ -251,11 +250,7 @@ impl Pass<'_, '_> {
     }
 
     /// A CodeableConcept with a required binding, from its `{`.
-    pub(crate) fn bound_concept(
-        &mut self,
-        element: &Element,
-        context: ContextNumber,
-    ) -> Result<(), SyntaxError> {
+    pub(crate) fn bound_concept(&mut self, element: &Element, context: ContextNumber) -> Result<(), Stop> {
         let depth = self.scratch.path.len();
         let concept = Concept {
             binding: element.binding,

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use crate::scanner::Scanner;
+use crate::scanner::{Scanner, Stop};
 use crate::syntax::SyntaxErrorKind as Kind;
 use crate::{MAX_DEPTH, SyntaxError};
 
@@ -63,9 +63,8 @@ impl<'a> Node<'a> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| SyntaxError { offset: error.valid_up_to(), kind: Kind::NotUtf8 })?;
         let mut reader = Reader { text, scanner: Scanner::new(bytes) };
-        let node = reader.value(MAX_DEPTH)?;
-        reader.scanner.finish()?;
-        Ok(node)
+        let node = reader.value(MAX_DEPTH).and_then(|node| reader.scanner.finish().map(|()| node));
+        node.map_err(|stop| reader.scanner.failure(stop))
     }
 
     /// Appends the text of this value.
@@ -261,10 +260,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn value(&mut self, depth_left: usize) -> Result<Node<'a>, SyntaxError> {
+    fn value(&mut self, depth_left: usize) -> Result<Node<'a>, Stop> {
         let first = self.scanner.peek();
         if matches!(first, b'[' | b'{') {
-            let depth_left = depth_left.checked_sub(1).ok_or_else(|| self.scanner.error(Kind::TooDeep))?;
+            let Some(depth_left) = depth_left.checked_sub(1) else {
+                return Err(self.scanner.stop(self.scanner.at, Kind::TooDeep));
+            };
             self.scanner.at += 1;
             return if first == b'[' { self.items(depth_left) } else { self.members(depth_left) };
         }
@@ -280,7 +281,7 @@ impl<'a> Reader<'a> {
         Ok(Node::Scalar(&self.text[start..self.scanner.at]))
     }
 
-    fn items(&mut self, depth_left: usize) -> Result<Node<'a>, SyntaxError> {
+    fn items(&mut self, depth_left: usize) -> Result<Node<'a>, Stop> {
         let mut items = Vec::new();
         while self.another(items.is_empty(), b']')? {
             items.push(self.value(depth_left)?);
@@ -288,7 +289,7 @@ impl<'a> Reader<'a> {
         Ok(Node::Array(items))
     }
 
-    fn members(&mut self, depth_left: usize) -> Result<Node<'a>, SyntaxError> {
+    fn members(&mut self, depth_left: usize) -> Result<Node<'a>, Stop> {
         let mut members: Vec<Member<'a>> = Vec::new();
         while self.another(members.is_empty(), b'}')? {
             if self.scanner.peek() != b'"' {
@@ -298,12 +299,11 @@ impl<'a> Reader<'a> {
             self.scanner.string()?;
             let token = Cow::Borrowed(&self.text[start..self.scanner.at]);
             let name = unescape(&token);
-            let at_name = |kind| SyntaxError { offset: start, kind };
             if members.iter().any(|other| other.name() == name) {
-                return Err(at_name(Kind::DuplicateKey));
+                return Err(self.scanner.stop(start, Kind::DuplicateKey));
             }
             if members.len() == MAX_MEMBERS {
-                return Err(at_name(Kind::TooLarge));
+                return Err(self.scanner.stop(start, Kind::TooLarge));
             }
             self.scanner.expect(b':')?;
             members.push(Member { value: self.value(depth_left)?, token });
@@ -312,7 +312,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Consumes the comma before another item, or the end of the array or object.
-    fn another(&mut self, first: bool, end: u8) -> Result<bool, SyntaxError> {
+    fn another(&mut self, first: bool, end: u8) -> Result<bool, Stop> {
         if self.scanner.peek() == end {
             self.scanner.at += 1;
             return Ok(false);

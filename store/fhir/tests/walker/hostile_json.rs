@@ -1,6 +1,6 @@
 //! JSON that parsers disagree about.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keepwell_fhir::{Span, SyntaxErrorKind as Kind, Walker};
 use serde_json::Value;
@@ -46,7 +46,7 @@ fn suite() -> Option<Vec<PathBuf>> {
     shared::folder("data/json/JSONTestSuite/test_parsing").map(|folder| shared::files(&folder))
 }
 
-fn verdict(path: &PathBuf) -> Option<Kind> {
+fn verdict(path: &Path) -> Option<Kind> {
     Walker::new().check_syntax(&shared::read(path)).err().map(|error| error.kind)
 }
 

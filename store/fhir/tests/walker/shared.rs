@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 
 /// The folder of shared data, or `None` with a note: tests that need it pass without it.
+#[expect(clippy::print_stdout, reason = "a skipped test has to say so")]
 pub(crate) fn folder(part: &str) -> Option<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let root = std::env::var_os("KEEPWELL_SHARED").map_or_else(default, PathBuf::from);
