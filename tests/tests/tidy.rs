@@ -15,7 +15,7 @@ type Edges = (&'static str, &'static [&'static str], &'static [&'static str]);
 /// Who may know whom (docs/adr/0001-crates-and-edges.md). Knowledge flows one way, and a new edge is a decision.
 const EDGES: &[Edges] = &[
     ("keepwell-fhir", &[], &[]),
-    ("keepwell-sample", &[], &[]),
+    ("keepwell-sample", &[], &["keepwell-fhir"]),
     ("keepwell-vault", &[], &[]),
     // Its tests switch on a feature of its own.
     ("keepwell-sqlcipher", &[], &["keepwell-sqlcipher"]),
