@@ -1,11 +1,5 @@
 //! One store directory and the keys to it.
 //!
-//! ```text
-//! Uninitialised --create--> Open --lock, limits--> Locked --unlock--> Open
-//!                           Open --suspend--> Suspended --resume--> Open
-//! any --quarantine, lost or doubtful key--> Quarantined      any --erase--> Erased
-//! ```
-//!
 //! Invariants: keys exist in the process only in the state [`State::Open`]; a failure never deletes anything; a
 //! key is never made where a database or a key file exists.
 
@@ -96,7 +90,13 @@ pub struct KeyStatus {
     pub rotation_pending: bool,
 }
 
-/// One store directory; holds its lock while it lives. See the [module](self).
+/// One store directory; holds its lock while it lives.
+///
+/// ```text
+/// Uninitialised --create--> Open --lock, limits--> Locked --unlock--> Open
+///                           Open --suspend--> Suspended --resume--> Open
+/// any --quarantine, lost or doubtful key--> Quarantined      any --erase--> Erased
+/// ```
 pub struct Vault {
     directory: PathBuf,
     chain: Chain,

@@ -25,42 +25,51 @@ use windows_native_keyring_store::Store;
 #[cfg(all(unix, not(target_vendor = "apple")))]
 use zbus_secret_service_keyring_store::Store;
 
+/// How the store of a platform is used. All of them are compiled in tests, on every platform.
+#[derive(Clone, Copy)]
+struct Settings {
+    kind: &'static str,
+    modifiers: &'static [(&'static str, &'static str)],
+    delete_before_set: bool,
+}
+
+#[cfg(any(test, all(unix, not(target_vendor = "apple"))))]
+const SECRET_SERVICE: Settings =
+    Settings { kind: "secret-service", modifiers: &[], delete_before_set: false };
+
+#[cfg(any(test, target_vendor = "apple"))]
+const APPLE: Settings = Settings {
+    kind: "apple",
+    modifiers: &[("access-policy", "after-first-unlock-this-device-only")],
+    // Setting an existing item changes only its value: an old, weaker class would stay.
+    delete_before_set: true,
+};
+
+#[cfg(any(test, windows))]
+const WINDOWS: Settings =
+    Settings { kind: "windows", modifiers: &[("persistence", "Local")], delete_before_set: false };
+
 #[cfg(all(unix, not(target_vendor = "apple")))]
-mod settings {
-    pub(super) const KIND: &str = "secret-service";
-    pub(super) const MODIFIERS: &[(&str, &str)] = &[];
-    pub(super) const DELETE_BEFORE_SET: bool = false;
-
-    pub(super) fn says_locked(_error: &(dyn std::error::Error + 'static)) -> bool {
-        false
-    }
-}
-
+const PLATFORM: Settings = SECRET_SERVICE;
 #[cfg(target_vendor = "apple")]
-mod settings {
-    pub(super) const KIND: &str = "apple";
-    pub(super) const MODIFIERS: &[(&str, &str)] = &[("access-policy", "after-first-unlock-this-device-only")];
-    /// Setting an existing item changes only its value: an old, weaker class would stay.
-    pub(super) const DELETE_BEFORE_SET: bool = true;
-    /// `errSecInteractionNotAllowed`: the device is locked.
-    const INTERACTION_NOT_ALLOWED: i32 = -25308;
+const PLATFORM: Settings = APPLE;
+#[cfg(windows)]
+const PLATFORM: Settings = WINDOWS;
 
-    pub(super) fn says_locked(error: &(dyn std::error::Error + 'static)) -> bool {
-        error
-            .downcast_ref::<security_framework::base::Error>()
-            .is_some_and(|error| error.code() == INTERACTION_NOT_ALLOWED)
-    }
+/// Whether a failure of the platform means that the device is locked.
+#[cfg(target_vendor = "apple")]
+fn says_locked(error: &(dyn std::error::Error + 'static)) -> bool {
+    /// `errSecInteractionNotAllowed`
+    const INTERACTION_NOT_ALLOWED: i32 = -25308;
+    error
+        .downcast_ref::<security_framework::base::Error>()
+        .is_some_and(|error| error.code() == INTERACTION_NOT_ALLOWED)
 }
 
-#[cfg(windows)]
-mod settings {
-    pub(super) const KIND: &str = "windows";
-    pub(super) const MODIFIERS: &[(&str, &str)] = &[("persistence", "Local")];
-    pub(super) const DELETE_BEFORE_SET: bool = false;
-
-    pub(super) fn says_locked(_error: &(dyn std::error::Error + 'static)) -> bool {
-        false
-    }
+/// The other stores have an error of their own for it.
+#[cfg(not(target_vendor = "apple"))]
+fn says_locked(_error: &(dyn std::error::Error + 'static)) -> bool {
+    false
 }
 
 /// Answers whether protected data can be read now, for example `isProtectedDataAvailable` on iOS.
@@ -69,6 +78,7 @@ type Availability = Box<dyn Fn() -> bool + Send + Sync>;
 /// The keychain of this platform, for one service.
 pub struct SystemKeychain {
     service: String,
+    settings: Settings,
     available: Option<Availability>,
     /// Connected with the first call: connecting may block, and a host may never need it.
     store: Mutex<Option<Arc<CredentialStore>>>,
@@ -78,7 +88,7 @@ impl SystemKeychain {
     /// Items are filed under `service`, the reverse domain name of the host program. Does not connect yet.
     #[must_use]
     pub fn new(service: impl Into<String>) -> Self {
-        Self { service: service.into(), available: None, store: Mutex::new(None) }
+        Self { service: service.into(), settings: PLATFORM, available: None, store: Mutex::new(None) }
     }
 
     /// The host says when protected data can be read (iOS before the first unlock).
@@ -98,14 +108,14 @@ impl SystemKeychain {
     }
 
     fn entry(&self, item: &str) -> Result<Entry, KeychainError> {
-        let modifiers: HashMap<_, _> = settings::MODIFIERS.iter().copied().collect();
+        let modifiers: HashMap<_, _> = self.settings.modifiers.iter().copied().collect();
         self.store()?.build(&self.service, item, Some(&modifiers)).map_err(|error| self.failure(&error))
     }
 
     /// Drops the connection after a failure of the platform, so that a restarted service is found again.
     fn failure(&self, error: &PlatformError) -> KeychainError {
         match error {
-            PlatformError::PlatformFailure(error) if settings::says_locked(&**error) => KeychainError::Locked,
+            PlatformError::PlatformFailure(error) if says_locked(&**error) => KeychainError::Locked,
             PlatformError::PlatformFailure(_) => {
                 *self.store.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 KeychainError::Failed
@@ -132,7 +142,7 @@ impl Keychain for SystemKeychain {
     }
 
     fn set(&self, item: &str, secret: &[u8]) -> Result<(), KeychainError> {
-        if settings::DELETE_BEFORE_SET {
+        if self.settings.delete_before_set {
             self.delete(item)?;
         }
         let text = bytes::encode(secret);
@@ -164,7 +174,7 @@ impl Keychain for SystemKeychain {
     }
 
     fn kind(&self) -> &'static str {
-        settings::KIND
+        self.settings.kind
     }
 }
 
@@ -178,3 +188,6 @@ fn search_terms(service: &str) -> HashMap<&str, &str> {
 fn search_terms(_service: &str) -> HashMap<&str, &str> {
     HashMap::from([("pattern", ".*")])
 }
+
+#[cfg(test)]
+mod tests;
