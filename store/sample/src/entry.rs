@@ -11,9 +11,11 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// A resource that declares a US Core profile.
+    /// A resource that declares a profile: of US Core where the name says so, else of FHIR's own vital signs.
     pub(crate) fn profiled(resource_type: &'static str, id: &str, profile: &str, elements: Value) -> Self {
-        let profile = format!("http://hl7.org/fhir/us/core/StructureDefinition/{profile}");
+        let of_us_core = profile.starts_with("us-core") || profile.starts_with("pediatric");
+        let guide = if of_us_core { "us/core/" } else { "" };
+        let profile = format!("http://hl7.org/fhir/{guide}StructureDefinition/{profile}");
         Self::of(resource_type, id, Some(json!({"profile": [profile]})), elements)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use keepwell_fhir::Walker;
 use keepwell_sample::Sample;
 use serde_json::Value;
 
@@ -125,4 +126,13 @@ fn records_are_many_and_varied() {
     assert!(types.len() >= 24, "{types:?}");
     assert!(resources.len() as u64 > PATIENTS * 150);
     assert!(resources.iter().any(|resource| !resource["name"].to_string().is_ascii()));
+}
+
+#[test]
+fn every_record_is_valid() {
+    let mut walker = Walker::new();
+    for text in Sample::new(9, TODAY).resources(60) {
+        let walk = walker.walk(text.as_bytes()).expect("a FHIR resource");
+        assert!(walk.issues.is_empty(), "{:?} in {text}", walk.issues);
+    }
 }

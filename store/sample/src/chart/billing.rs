@@ -68,13 +68,20 @@ impl Chart<'_> {
         self.benefit(visit, &claim);
     }
 
+    /// Hospitals bill as institutions, practices as professionals.
+    fn claim_type(&self, visit: &Visit) -> &'static str {
+        let name = &self.world.organizations[visit.organization].name;
+        let hospital = name.ends_with("Hospital") || name.ends_with("Medical Center");
+        if hospital { "institutional" } else { "professional" }
+    }
+
     fn claim(&mut self, visit: &Visit) -> String {
         let id = self.random.uuid();
         let mut claim = json!({
             "status": "active",
-            "type": hl7("claim-type", claim_type(visit)),
+            "type": hl7("claim-type", self.claim_type(visit)),
             "use": "claim",
-            "patient": self.subject(),
+            "patient": self.named_subject(),
             "billablePeriod": period(visit.start, visit.end()),
             "created": visit.end().to_string(),
             "provider": self.organization(visit),
@@ -133,7 +140,7 @@ impl Chart<'_> {
                 {"system": format!("{BLUE_BUTTON}/identifier/claim-group"), "value": self.random.digits(11)},
             ],
             "status": "active",
-            "type": hl7("claim-type", claim_type(visit)),
+            "type": hl7("claim-type", self.claim_type(visit)),
             "use": "claim",
             "patient": patient,
             "billablePeriod": period(end, end.plus_days(365)),
@@ -176,10 +183,6 @@ impl Chart<'_> {
         benefit["payment"] = json!({"amount": money(paid)});
         self.put("ExplanationOfBenefit", &id, None, benefit);
     }
-}
-
-fn claim_type(visit: &Visit) -> &'static str {
-    if visit.kind.class == "AMB" { "professional" } else { "institutional" }
 }
 
 fn charge(visit: &Visit) -> i64 {

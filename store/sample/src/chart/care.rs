@@ -276,21 +276,21 @@ impl Chart<'_> {
         }
         plan["activity"] = activities.into();
         self.put("CarePlan", &id, Some("us-core-careplan"), plan);
-        visit_plan(&mut self.history, category.display, end.is_none());
+        if end.is_none() {
+            self.history.plans.push(category.display);
+        }
     }
 
     fn team(&mut self, visit: &Visit, reason: &Problem, duration: &Value, active: bool) -> String {
         let id = self.random.uuid();
-        let subject = self.subject();
-        let person = self.named(subject["reference"].as_str().expect("a literal"), &self.person.name());
         let participant = |role: Code, member: Value| json!({"role": [role.concept()], "member": member});
         let team = json!({
             "status": if active { "active" } else { "inactive" },
-            "subject": subject,
+            "subject": self.subject(),
             "encounter": reference(&visit.reference()),
             "period": duration,
             "participant": [
-                participant(snomed("116154003", "Patient"), person),
+                participant(snomed("116154003", "Patient"), self.named_subject()),
                 participant(snomed("223366009", "Healthcare professional (occupation)"), self.practitioner(visit)),
                 participant(snomed("224891009", "Healthcare services (qualifier value)"), self.organization(visit)),
             ],
@@ -380,11 +380,5 @@ impl Chart<'_> {
             "patient": self.subject(),
         });
         self.put("Device", &id, Some("us-core-implantable-device"), device);
-    }
-}
-
-fn visit_plan(history: &mut super::note::History, name: &'static str, active: bool) {
-    if active {
-        history.plans.push(name);
     }
 }

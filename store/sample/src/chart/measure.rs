@@ -6,13 +6,16 @@ use super::{Chart, Visit};
 use crate::catalogue::{Lab, Panel, Survey, UrineTest};
 use crate::element::{Code, Decimal, hl7_named, loinc, named_reference, quantity, reference, snomed};
 
-/// Category code and display of an observation.
-type Category = (&'static str, &'static str);
+/// Category of an observation; servers commonly repeat the code as its display.
+type Category = &'static str;
 
-const VITAL_SIGNS: Category = ("vital-signs", "Vital signs");
-const LABORATORY: Category = ("laboratory", "Laboratory");
-const SURVEY: Category = ("survey", "Survey");
-const SOCIAL_HISTORY: Category = ("social-history", "Social History");
+const VITAL_SIGNS: Category = "vital-signs";
+const LABORATORY: Category = "laboratory";
+const SURVEY: Category = "survey";
+const SOCIAL_HISTORY: Category = "social-history";
+
+/// What a conversion of units appends to a number.
+const CONVERSION: i64 = 1_000_000_000_000;
 
 /// How far from healthy results are, from 0 to 100 percent of the width of the range.
 pub(crate) type Strain = i64;
@@ -29,15 +32,14 @@ const fn vital(code: Code, unit: &'static str, ucum: &'static str, profile: &'st
     Vital { code, unit, ucum, profile }
 }
 
-const VITALS: &str = "us-core-vital-signs";
-pub(crate) const HEIGHT: Vital = vital(loinc("8302-2", "Body Height"), "cm", "cm", VITALS);
-pub(crate) const WEIGHT: Vital = vital(loinc("29463-7", "Body Weight"), "kg", "kg", VITALS);
-pub(crate) const BMI: Vital = vital(loinc("39156-5", "Body Mass Index"), "kg/m2", "kg/m2", VITALS);
-pub(crate) const HEART_RATE: Vital = vital(loinc("8867-4", "Heart rate"), "/min", "/min", VITALS);
-pub(crate) const BREATHS: Vital = vital(loinc("9279-1", "Respiratory rate"), "/min", "/min", VITALS);
-pub(crate) const TEMPERATURE: Vital = vital(loinc("8310-5", "Body temperature"), "Cel", "Cel", VITALS);
+pub(crate) const HEIGHT: Vital = vital(loinc("8302-2", "Body Height"), "cm", "cm", "bodyheight");
+pub(crate) const WEIGHT: Vital = vital(loinc("29463-7", "Body Weight"), "kg", "kg", "bodyweight");
+pub(crate) const BMI: Vital = vital(loinc("39156-5", "Body Mass Index"), "kg/m2", "kg/m2", "bmi");
+pub(crate) const HEART_RATE: Vital = vital(loinc("8867-4", "Heart rate"), "/min", "/min", "heartrate");
+pub(crate) const BREATHS: Vital = vital(loinc("9279-1", "Respiratory rate"), "/min", "/min", "resprate");
+pub(crate) const TEMPERATURE: Vital = vital(loinc("8310-5", "Body temperature"), "Cel", "Cel", "bodytemp");
 pub(crate) const HEAD: Vital =
-    vital(loinc("9843-4", "Head Occipital-frontal circumference"), "cm", "cm", VITALS);
+    vital(loinc("9843-4", "Head Occipital-frontal circumference"), "cm", "cm", "headcircum");
 pub(crate) const BMI_PERCENTILE: Vital = vital(
     loinc("59576-9", "Body mass index (BMI) [Percentile] Per age and gender"),
     "%",
@@ -47,7 +49,7 @@ pub(crate) const BMI_PERCENTILE: Vital = vital(
 pub(crate) const WEIGHT_FOR_LENGTH: Vital =
     vital(loinc("77606-2", "Weight-for-length Per age and sex"), "%", "%", "pediatric-weight-for-height");
 pub(crate) const OXYGEN_SATURATION: Vital =
-    vital(loinc("2708-6", "Oxygen saturation in Arterial blood"), "%", "%", "us-core-pulse-oximetry");
+    vital(loinc("2708-6", "Oxygen saturation in Arterial blood"), "%", "%", "oxygensat");
 
 impl Chart<'_> {
     fn observe(
@@ -61,7 +63,7 @@ impl Chart<'_> {
         let id = self.random.uuid();
         let mut observation = json!({
             "status": "final",
-            "category": [hl7_named("observation-category", category.0, category.1)],
+            "category": [hl7_named("observation-category", category, category)],
             "code": code.concept(),
             "subject": self.subject(),
             "encounter": reference(&visit.reference()),
@@ -90,7 +92,7 @@ impl Chart<'_> {
             component(loinc("8462-4", "Diastolic Blood Pressure"), diastolic),
             component(loinc("8480-6", "Systolic Blood Pressure"), systolic),
         ]});
-        self.observe(visit, VITAL_SIGNS, "us-core-blood-pressure", loinc("85354-9", "Blood Pressure"), value);
+        self.observe(visit, VITAL_SIGNS, "bp", loinc("85354-9", "Blood Pressure"), value);
     }
 
     /// Records a laboratory result; returns its id.
@@ -103,9 +105,12 @@ impl Chart<'_> {
 
     /// Records a given laboratory value, in the units of the lab's scale; returns the observation's id.
     pub(crate) fn result(&mut self, visit: &Visit, lab: &Lab, mantissa: i64) -> String {
+        if !self.us_core {
+            return self.converted_result(visit, lab, mantissa);
+        }
         let amount = |mantissa| quantity(Decimal { mantissa, scale: lab.scale }, lab.unit, lab.unit);
         let mut value = json!({"valueQuantity": amount(mantissa)});
-        if self.us_core && self.random.chance(25) {
+        if self.random.chance(25) {
             let (code, display) = match mantissa {
                 low if low < lab.low => ("L", "Low"),
                 high if high > lab.high => ("H", "High"),
@@ -117,13 +122,25 @@ impl Chart<'_> {
         self.observe(visit, LABORATORY, "us-core-observation-lab", lab.code, value)
     }
 
+    /// A result of a system that shows its own short names and keeps every digit of its unit conversions.
+    fn converted_result(&mut self, visit: &Visit, lab: &Lab, mantissa: i64) -> String {
+        let digits = Decimal {
+            mantissa: mantissa * CONVERSION + self.random.between(0, CONVERSION - 1),
+            scale: lab.scale + CONVERSION.ilog10(),
+        };
+        let code = Code { display: lab.short, ..lab.code };
+        let value = json!({"valueQuantity": quantity(digits, lab.unit, lab.unit)});
+        self.observe(visit, LABORATORY, "us-core-observation-lab", code, value)
+    }
+
     /// Records all tests of a panel and the report on them.
     pub(crate) fn panel(&mut self, visit: &mut Visit, panel: &Panel, strain: Strain) {
         let results = panel
             .labs
             .iter()
             .map(|lab| {
-                named_reference(&format!("Observation/{}", self.test(visit, lab, strain)), lab.code.display)
+                let name = if self.us_core { lab.code.display } else { lab.short };
+                named_reference(&format!("Observation/{}", self.test(visit, lab, strain)), name)
             })
             .collect();
         self.report(visit, panel.code, results);
@@ -177,7 +194,7 @@ impl Chart<'_> {
         let code = loinc("72514-3", "Pain severity - 0-10 verbal numeric rating [Score] - Reported");
         let value =
             json!({"valueQuantity": quantity(Decimal { mantissa: score, scale: 0 }, "{score}", "{score}")});
-        self.observe(visit, VITAL_SIGNS, "us-core-vital-signs", code, value);
+        self.observe(visit, VITAL_SIGNS, "vitalsigns", code, value);
     }
 
     /// Records whether the patient smokes.

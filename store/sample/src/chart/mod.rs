@@ -98,7 +98,9 @@ impl<'w> Chart<'w> {
 
     /// A working hour of `day` on the clock of the home organization.
     pub(crate) fn hour(&mut self, day: Day) -> Moment {
-        let offset = self.world.organizations[self.person.home].place.offset_minutes;
+        let place = self.world.organizations[self.person.home].place;
+        // Plain systems keep their times in UTC.
+        let offset = if self.us_core { place.offset_minutes } else { 0 };
         day.at(self.random.between(7 * 3600, 19 * 3600), offset)
     }
 
@@ -113,6 +115,10 @@ impl<'w> Chart<'w> {
 
     fn subject(&self) -> Value {
         reference(&format!("Patient/{}", self.person.id))
+    }
+
+    fn named_subject(&self) -> Value {
+        self.named(&format!("Patient/{}", self.person.id), &self.person.name())
     }
 
     fn practitioner(&self, visit: &Visit) -> Value {
@@ -173,7 +179,7 @@ impl<'w> Chart<'w> {
         encounter["status"] = "finished".into();
         encounter["class"] = hl7("v3-ActCode", visit.kind.class)["coding"][0].take();
         encounter["type"] = json!([visit.kind.code.concept()]);
-        encounter["subject"] = self.named(&format!("Patient/{}", self.person.id), &self.person.name());
+        encounter["subject"] = self.named_subject();
         let individual = self.practitioner(visit);
         encounter["participant"] = if self.us_core {
             json!([{
