@@ -1,4 +1,4 @@
-//! Texts of which none may occur twice: the keys of an object, the ids of contained resources.
+//! The keys of objects, of which none may occur twice.
 //!
 //! Costs n log n for n texts, whatever they are: nobody can choose keys that make this slow.
 

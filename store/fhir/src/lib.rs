@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod bundle_writer;
 mod civil;
 mod compartment;
+mod contained;
 mod date;
 mod decimal;
 mod definitions;
@@ -46,6 +47,6 @@ pub use scanner::MAX_NUMBER_BYTES;
 pub use span::Span;
 pub use syntax::{SyntaxError, SyntaxErrorKind};
 pub use walker::{
-    ATTACHMENT_INLINE_BYTES, IdentifierSpan, MAX_BYTES, MAX_DEPTH, MAX_RESOURCE_DEPTH, MetaSpans, ReferenceSpan,
-    Walk, Walker,
+    ATTACHMENT_INLINE_BYTES, IdentifierSpan, MAX_BYTES, MAX_DEPTH, MAX_RESOURCE_DEPTH, MetaSpans,
+    ReferenceSpan, Walk, Walker,
 };

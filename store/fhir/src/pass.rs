@@ -46,6 +46,8 @@ pub(crate) struct Pass<'a, 's> {
     pub(crate) json: Grammar<'a, 's>,
     pub(crate) scratch: &'s mut Scratch,
     pub(crate) head: Head,
+    /// The type of the current resource.
+    pub(crate) kind: ResourceType,
     /// How many resources are around the current one.
     pub(crate) level: usize,
     /// Whether the current resource is contained in another one.
@@ -73,7 +75,7 @@ impl<'a, 's> Pass<'a, 's> {
     fn new(json: Grammar<'a, 's>, scratch: &'s mut Scratch, resource_type: ResourceType) -> Self {
         let (meta, type_member) = (MetaSpans::default(), Span::default());
         let head = Head { resource_type, id: None, meta, patient: None, type_member };
-        Self { json, scratch, head, level: 0, is_contained: false, concept: None }
+        Self { json, scratch, head, kind: resource_type, level: 0, is_contained: false, concept: None }
     }
 
     fn resource(mut self) -> Result<Head, SyntaxError> {
@@ -238,16 +240,15 @@ impl<'a, 's> Pass<'a, 's> {
         self.json.scanner.literal(b"null")
     }
 
-    /// A resource and what it contains: the ids of contained resources may not repeat.
+    /// A resource and what it contains.
     fn object_with_contained(&mut self, kind: ResourceType) -> Result<(), Stop> {
-        let mark = self.scratch.contained.mark();
+        let mark = self.scratch.containment.mark();
+        let outer = std::mem::replace(&mut self.kind, kind);
         self.object(definitions::resource_context(kind))?;
-        // The id of a contained resource itself is above the mark, too; it belongs to the container.
-        let repeated =
-            !self.is_contained && self.scratch.contained.pop_to(mark, self.json.scanner.bytes).is_some();
-        if repeated {
-            let text = "two contained resources have the same id";
-            self.issue_at(Severity::Error, IssueType::Duplicate, text, Some("contained"));
+        self.kind = outer;
+        // What a contained resource refers to lies beside it, so its container checks that.
+        if !self.is_contained {
+            self.check_contained(mark, kind);
         }
         Ok(())
     }

@@ -169,15 +169,33 @@ fn is_uuid(text: &[u8]) -> bool {
 fn is_base64(text: &[u8]) -> bool {
     let body = text.trim_ascii_end();
     let pads = body.iter().rev().take_while(|&&b| b == b'=').count();
-    let digits = &body[..body.len() - pads];
-    let mut spaces = 0;
-    let mut valid = pads <= 2;
-    for &b in digits {
-        spaces += usize::from(is_space(b));
-        valid &= b.is_ascii_alphanumeric() || b == b'+' || b == b'/' || is_space(b);
+    let (mut spaces, mut classes) = (0, 0);
+    for &b in &body[..body.len() - pads] {
+        let class = BASE64_CLASS[usize::from(b)];
+        classes |= class;
+        spaces += usize::from(class & SPACE);
     }
-    valid && body.len() > spaces && (body.len() - spaces).is_multiple_of(4)
+    let length = body.len() - spaces;
+    classes & FOREIGN == 0 && pads <= 2 && length > 0 && length.is_multiple_of(4)
 }
+
+const SPACE: u8 = 1;
+const FOREIGN: u8 = 2;
+
+/// 0 for the digits of base64, [`SPACE`], or [`FOREIGN`].
+static BASE64_CLASS: [u8; 256] = {
+    let mut classes = [FOREIGN; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/' {
+            classes[byte as usize] = 0;
+        } else if is_space(byte) {
+            classes[byte as usize] = SPACE;
+        }
+        byte += 1;
+    }
+    classes
+};
 
 #[cfg(test)]
 mod tests {

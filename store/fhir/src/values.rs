@@ -159,7 +159,7 @@ impl Pass<'_, '_> {
             }
             Role::CODING_SYSTEM | Role::CODING_CODE => self.coding_part(element.role, value),
             Role::ID if self.scratch.path.len() == 1 => self.head.id = Some(span),
-            Role::ID if self.is_in_contained() => self.scratch.contained.push(text, self.json.scanner.bytes),
+            Role::ID if self.is_in_contained() => self.scratch.containment.push_resource(span, self.kind),
             Role::IDENTIFIER_SYSTEM => {
                 if let Some(identifier) = self.own_identifier() {
                     identifier.system = Some(span);
@@ -218,6 +218,13 @@ impl Pass<'_, '_> {
         let reference = Reference::parse(std::str::from_utf8(value).unwrap_or_default());
         if let Some(kind) = reference.resource_type() {
             self.check_target(kind);
+        }
+        if let Reference::Contained(_) = reference
+            && !text.has_escape
+        {
+            let id = Span::new(text.start + 1, text.end);
+            let targets = self.holder().map_or(0, |holder| holder.targets);
+            self.scratch.containment.push_reference(id, targets, &self.scratch.path);
         }
         if self.head.patient.is_none() && self.level == 0 && self.places_in(Compartment::Patient) {
             self.head.patient = patient_id(&reference).and_then(|id| self.find_id(span, id));

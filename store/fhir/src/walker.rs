@@ -2,10 +2,12 @@
 //!
 //! [`Walker::walk`] checks the JSON grammar, the structure against the definitions of R4, and notes where ids,
 //! `meta`, references, identifiers and large attachments stand. Nothing is parsed into values and no byte is
-//! changed. A walker keeps its memory, so a warm one allocates nothing for a valid resource.
+//! changed. A walker keeps its memory, so a warm one allocates nothing for a valid resource (but for keys that are
+//! spelt with escapes).
 //!
 //! Invariants: every span lies within the walked bytes; no issue carries a byte of them.
 
+use crate::contained::Containment;
 use crate::grammar::Grammar;
 use crate::issues::Issues;
 use crate::keys::Keys;
@@ -112,8 +114,7 @@ pub(crate) struct Scratch {
     pub(crate) issues: Issues,
     /// The elements from the root to the current one.
     pub(crate) path: Vec<Step>,
-    /// The ids of contained resources, of all open resources.
-    pub(crate) contained: Keys,
+    pub(crate) containment: Containment,
     /// Arrays of primitive values and of their extensions, of all open objects.
     pub(crate) twins: Vec<Twin>,
     /// The places of null in those arrays.
@@ -130,7 +131,7 @@ impl Scratch {
         self.attachments.clear();
         self.issues.clear();
         self.path.clear();
-        self.contained.clear();
+        self.containment.clear();
         self.twins.clear();
         self.nulls.clear();
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keepwell_fhir::{Severity, Walker};
+use keepwell_fhir::{Issue, Severity, Walker, operation_outcome};
 
 use crate::shared;
 
@@ -168,6 +168,21 @@ fn issues_name_their_place() {
             "the resource has no resourceType of fhir r4",
         ),
         (
+            r##"{"resourceType":"Patient","managingOrganization":{"reference":"#p"},"contained":[{"resourceType":"Basic","id":"p","code":{"text":"x"}}]}"##,
+            "Patient.managingOrganization.reference",
+            "the reference may not point at a resource of this type",
+        ),
+        (
+            r##"{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"p","link":[{"type":"refer","other":{"reference":"#q"}}]}]}"##,
+            "Patient.contained[0].link[0].other.reference",
+            "no contained resource has the id of the reference",
+        ),
+        (
+            r##"{"resourceType":"Observation","status":"final","code":{"text":"x"},"hasMember":[{"reference":"#"}],"contained":[{"resourceType":"Basic","id":"a","code":{"text":"x"}},{"resourceType":"Basic","id":"a","code":{"text":"x"}}]}"##,
+            "Observation.contained",
+            "two contained resources have the same id",
+        ),
+        (
             r#"{"resourceType":"Condition","subject":{"display":"a"},"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"none"},{"system":"urn:x","code":"active"}]}}"#,
             "Condition.clinicalStatus",
             "no coding is from the required value set",
@@ -216,5 +231,24 @@ fn only_large_attachments_are_listed() {
         let mut walker = Walker::new();
         let walk = walker.walk(json.as_bytes()).expect("the document is JSON");
         assert_eq!((walk.issues.len(), walk.attachments.len()), (0, count));
+    }
+}
+
+#[test]
+fn no_issue_repeats_the_data() {
+    let canary = "CANARY-7f3a";
+    let documents = [
+        r##"{"resourceType":"Patient","CANARY-7f3a":1,"id":"CANARY-7f3a_","gender":"CANARY-7f3a","birthDate":"CANARY-7f3a","name":[{"given":["CANARY-7f3a",{"CANARY-7f3a":1},7]}],"managingOrganization":{"reference":"#CANARY-7f3a"},"text":{"status":"generated","div":"<CANARY-7f3a>"},"contained":[{"resourceType":"CANARY-7f3a"}],"_CANARY-7f3a":{}}"##,
+        r#"{"resourceType":"CANARY-7f3a"}"#,
+        r#"{"resourceType":"Patient","CANARY-7f3a":1,"CANARY-7f3a":2}"#,
+        r#"{"resourceType":"Patient","active":CANARY-7f3a}"#,
+    ];
+    let mut walker = Walker::new();
+    for document in documents {
+        let outcome = match walker.walk(document.as_bytes()) {
+            Ok(walk) => operation_outcome(walk.issues),
+            Err(error) => operation_outcome(&[Issue::from(&error)]),
+        };
+        assert!(!outcome.contains(canary) && outcome.contains("\"severity\""), "{outcome}");
     }
 }
