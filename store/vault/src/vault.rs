@@ -358,7 +358,7 @@ impl Vault {
         quarantine
     }
 
-    /// Destroys the store ([`crate::erase`]). The caller has closed the database.
+    /// Destroys the store ([`crate::erase()`]). The caller has closed the database.
     ///
     /// # Errors
     /// [`Error::Io`]: call it again.
