@@ -47,6 +47,17 @@ pub enum MigrateError {
     Storage(#[from] StorageError),
 }
 
+impl MigrateError {
+    /// The stable number of this error: docs/error-codes.md says who can act on it.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::TooNew { .. } => 518,
+            Self::Step { source, .. } | Self::Storage(source) => source.code(),
+        }
+    }
+}
+
 /// Applies the steps that the database does not have yet, and returns its version.
 ///
 /// Two processes may call it at once: each step takes the write lock first and then looks whether the

@@ -1,3 +1,49 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
-mod audit;
+mod archive;
+mod attachment;
+pub mod audit;
+mod audit_access;
+mod body;
+mod bundle;
+mod change_feed;
+mod compression;
+mod condition;
+mod error;
+mod export;
+mod history;
+mod housekeeping;
+mod id_key;
+mod import;
+mod inner;
+mod interaction;
+mod prepare;
+mod privileged;
+mod schema;
+mod session;
+mod stats;
+mod store;
+mod verify;
+mod writer;
+
+pub use archive::ArchiveError;
+pub use audit::Actor;
+pub use body::RESOURCE_BYTES_MAX;
+pub use change_feed::{CHANGES_PAGE_MAX, Change, ChangeFeed, UNITS_WAITING_MAX};
+pub use error::{Error, Result};
+pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
+pub use compression::Compression;
+pub use export::{ExportOptions, ExportProgress};
+pub use import::{COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError, REFUSALS_LISTED_MAX, Refusal};
+pub use stats::Stats;
+pub use verify::{DEFECTS_MAX, Defect, DefectKind, VerifyOptions, VerifyProgress, VerifyReport};
+pub use inner::READS_WAITING_MAX;
+pub use interaction::{Precondition, Written};
+pub use privileged::Privileged;
+pub use session::{Resource, Session};
+pub use store::{Store, StoreOptions};
+pub use writer::Operation;
+
+pub use keepwell_fhir as fhir;
+pub use keepwell_vault as vault;

@@ -1,0 +1,243 @@
+//! From the caller's bytes to a row: walked, validated, stripped, compressed, hashed.
+//!
+//! Everything here is done without the database, so an import does it on one core while another writes.
+
+use std::borrow::Cow;
+
+use keepwell_fhir::{Reference, ResourceType, Severity, Slot, Span, Walk, Walker};
+use ring::digest;
+
+use crate::attachment::{Attachments, Staged, without_tokens};
+use crate::body::{Encoder, RESOURCE_BYTES_MAX};
+use crate::error::{Error, Result};
+use crate::id_key::IdKey;
+
+/// Which id a body must have or gets.
+#[derive(Clone, Copy)]
+pub(crate) enum Identity<'a> {
+    /// This one, whatever the body says: a create.
+    Assigned(&'a IdKey),
+    /// This one, and the body must say so: an update.
+    Expected(&'a str),
+    /// The body's own, or this one where it has none: an import.
+    OwnOr(&'a IdKey),
+}
+
+/// One version of a resource, ready to be written.
+pub(crate) struct Prepared {
+    pub(crate) resource_type: ResourceType,
+    pub(crate) id: IdKey,
+    pub(crate) slot: Slot,
+    /// The body without meta.versionId and meta.lastUpdated: what equal content is decided by.
+    pub(crate) content: Vec<u8>,
+    /// `content` as it is stored.
+    pub(crate) body: Vec<u8>,
+    pub(crate) hash: ContentHash,
+    pub(crate) patient: Option<IdKey>,
+    pub(crate) identifiers: Vec<i64>,
+    /// Attachments that `content` refers to; their files are written.
+    pub(crate) attachments: Vec<Staged>,
+}
+
+/// Gives the text that is stored instead of a reference, if any: `Type/id`, which JSON need not escape.
+pub(crate) type Rewrite<'r> = dyn Fn(&str) -> Option<String> + 'r;
+
+/// The [`Rewrite`] that leaves references as they are.
+pub(crate) fn as_written(_: &str) -> Option<String> {
+    None
+}
+
+/// The first half of a SHA-256.
+pub(crate) type ContentHash = [u8; 16];
+
+/// The hash that the change log keeps of a stripped body.
+pub(crate) fn content_hash(content: &[u8]) -> ContentHash {
+    digest::digest(&digest::SHA256, content).as_ref()[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+/// Prepares bodies; keeps the walker's and zstd's scratch space between calls. One a thread.
+pub(crate) struct Preparer {
+    walker: Walker,
+    encoder: Encoder,
+}
+
+impl Preparer {
+    pub(crate) fn new() -> Self {
+        Self { walker: Walker::new(), encoder: Encoder::new() }
+    }
+
+    /// Prepares one version.
+    ///
+    /// `rewrite` is asked for every reference and gives the text to store instead, if any.
+    ///
+    /// # Errors
+    /// [`Error::Syntax`], [`Error::Invalid`], [`Error::WrongType`], [`Error::WrongId`], and whatever writing a large
+    /// attachment reports.
+    pub(crate) fn prepare(
+        &mut self,
+        bytes: &[u8],
+        expected: Option<ResourceType>,
+        identity: Identity<'_>,
+        attachments: &Attachments,
+        rewrite: &Rewrite<'_>,
+    ) -> Result<Prepared> {
+        let walk = self.walker.walk(bytes)?;
+        if walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
+            return Err(Error::Invalid(walk.issues.to_vec()));
+        }
+        if let Some(expected) = expected.filter(|&expected| expected != walk.resource_type) {
+            return Err(Error::WrongType { expected, found: walk.resource_type });
+        }
+        let own = walk.id.map(|span| text(bytes, span));
+        let id = match (identity, own) {
+            (Identity::Expected(id), Some(own)) if own == id => IdKey::new(id),
+            (Identity::Expected(_), _) => return Err(Error::WrongId),
+            (Identity::OwnOr(_), Some(own)) => IdKey::new(own),
+            (Identity::OwnOr(id), None) | (Identity::Assigned(id), _) => id.clone(),
+        };
+        let new_id = id.to_string();
+        let set_id = (own != Some(new_id.as_str())).then_some(new_id.as_str());
+
+        let mut edits: Vec<(Span, Cow<'_, [u8]>)> = Vec::new();
+        for reference in walk.references {
+            if let Some(new) = rewrite(&reference.span.text(bytes)) {
+                edits.push((reference.span, Cow::Owned(string_content(&new))));
+            }
+        }
+        let mut kept = Vec::new();
+        for &span in walk.attachments {
+            let (staged, token) = attachments.put_base64(&bytes[span.range()])?;
+            kept.push(staged);
+            edits.push((span, Cow::Owned(token)));
+        }
+        edits.sort_by_key(|(span, _)| span.start);
+
+        let mut content = Vec::with_capacity(bytes.len() + 64);
+        let slot = keepwell_fhir::strip(bytes, &walk, set_id, &edits, &mut content);
+        if content.len() > RESOURCE_BYTES_MAX {
+            return Err(Error::Argument("the resource is larger than 64 MiB without its attachments"));
+        }
+        let identifiers = identifier_hashes(bytes, &walk);
+        let patient = patient_key(bytes, &walk, &id);
+        let resource_type = walk.resource_type;
+        let hash = content_hash(&content);
+        let body = self.encoder.encode(&content);
+        Ok(Prepared { resource_type, id, slot, content, body, hash, patient, identifiers, attachments: kept })
+    }
+
+    /// Prepares a Binary whose data is an attachment already.
+    pub(crate) fn prepare_binary(
+        &mut self,
+        bytes: &[u8],
+        id: &IdKey,
+        staged: Staged,
+        token: &[u8],
+    ) -> Result<Prepared> {
+        let walk = self.walker.walk(bytes)?;
+        if walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
+            return Err(Error::Invalid(walk.issues.to_vec()));
+        }
+        let mut content = Vec::with_capacity(bytes.len() + token.len() + 64);
+        let slot = keepwell_fhir::strip(bytes, &walk, Some(&id.to_string()), &[], &mut content);
+        // The object ends with a brace, and it has members before it.
+        content.pop();
+        content.extend_from_slice(b",\"data\":\"");
+        content.extend_from_slice(token);
+        content.extend_from_slice(b"\"}");
+        let resource_type = walk.resource_type;
+        Ok(Prepared {
+            resource_type,
+            id: id.clone(),
+            slot,
+            body: self.encoder.encode(&content),
+            hash: content_hash(&content),
+            content,
+            patient: None,
+            identifiers: Vec::new(),
+            attachments: vec![staged],
+        })
+    }
+
+    /// The identifier hashes of a stored body, so that an update can take back those that are gone.
+    pub(crate) fn identifiers_of(&mut self, content: &[u8]) -> Result<Vec<i64>> {
+        let content = without_tokens(content);
+        let walk = self.walker.walk(&content).map_err(|_| Error::Corrupt)?;
+        Ok(identifier_hashes(&content, &walk))
+    }
+
+    /// The conditional references of a body (`Type?query`), which only a transaction may hold.
+    pub(crate) fn conditional_references(&mut self, bytes: &[u8]) -> Result<Vec<String>> {
+        if !bytes.contains(&b'?') {
+            return Ok(Vec::new());
+        }
+        let walk = self.walker.walk(bytes)?;
+        let texts = walk.references.iter().map(|reference| reference.span.text(bytes));
+        Ok(texts.filter(|text| text.contains('?')).map(|text| text.into_owned()).collect())
+    }
+
+    /// The relative references of a stored body: what must be in the same store.
+    pub(crate) fn local_references(&mut self, content: &[u8]) -> Result<Vec<(ResourceType, IdKey)>> {
+        let content = without_tokens(content);
+        let walk = self.walker.walk(&content).map_err(|_| Error::Corrupt)?;
+        let targets = walk.references.iter().filter_map(|reference| {
+            match Reference::parse(&reference.span.text(&content)) {
+                Reference::Relative { resource_type, id, .. } => Some((resource_type, IdKey::new(id))),
+                _ => None,
+            }
+        });
+        Ok(targets.collect())
+    }
+
+    /// The walker, for callers that only look.
+    pub(crate) fn walker(&mut self) -> &mut Walker {
+        &mut self.walker
+    }
+}
+
+/// Two hashes an identifier: with its system, and by its value alone.
+fn identifier_hashes(bytes: &[u8], walk: &Walk<'_>) -> Vec<i64> {
+    let mut hashes = Vec::with_capacity(2 * walk.identifiers.len());
+    for identifier in walk.identifiers {
+        let Some(value) = identifier.value.map(|span| span.text(bytes)) else { continue };
+        hashes.push(identifier_hash(walk.resource_type, None, &value));
+        if let Some(system) = identifier.system.map(|span| span.text(bytes)) {
+            hashes.push(identifier_hash(walk.resource_type, Some(&system), &value));
+        }
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
+/// What table `identifier` is searched by: 64 bits of SHA-256; those found are read and compared.
+pub(crate) fn identifier_hash(resource_type: ResourceType, system: Option<&str>, value: &str) -> i64 {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(&[resource_type.code(), u8::from(system.is_some())]);
+    let system = system.unwrap_or_default();
+    context.update(&(system.len() as u64).to_be_bytes());
+    context.update(system.as_bytes());
+    context.update(value.as_bytes());
+    let digest = context.finish();
+    i64::from_be_bytes(digest.as_ref()[..8].try_into().expect("a SHA-256 has 32 bytes"))
+}
+
+/// Whose compartment the resource is in; a Patient is in its own.
+fn patient_key(bytes: &[u8], walk: &Walk<'_>, id: &IdKey) -> Option<IdKey> {
+    if walk.resource_type.name() == "Patient" {
+        return Some(id.clone());
+    }
+    walk.patient.map(|span| IdKey::new(text(bytes, span)))
+}
+
+/// Text as it stands between the quotes of a JSON string.
+fn string_content(text: &str) -> Vec<u8> {
+    let mut quoted = serde_json::to_vec(text).expect("text is JSON");
+    quoted.pop();
+    quoted.remove(0);
+    quoted
+}
+
+/// An id or the like, which the walker has found to be plain ASCII.
+fn text(bytes: &[u8], span: Span) -> &str {
+    std::str::from_utf8(&bytes[span.range()]).unwrap_or_default()
+}

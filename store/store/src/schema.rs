@@ -1,0 +1,66 @@
+//! The tables of a store and how a database comes to have them.
+
+use keepwell_sqlcipher::{Connection, Migration};
+use keepwell_vault::StoreId;
+use rusqlite::{OptionalExtension, params};
+
+use crate::error::{Error, Result};
+
+/// Every migration, in order. A released file is history: change arrives as the next number.
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { number: 1, name: "store", sql: include_str!("../migrations/0001_store.sql") }];
+
+/// Brings a database to the schema of this program.
+///
+/// # Errors
+/// [`Error::Open`] when the database is newer than this program.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
+    keepwell_sqlcipher::migrate(connection, MIGRATIONS)?;
+    Ok(())
+}
+
+/// Writes into a new database whose it is.
+pub(crate) fn initialise(connection: &Connection, store: &StoreId) -> Result<()> {
+    connection.execute(
+        "-- schema::initialise
+         INSERT INTO setting (name, value) VALUES ('store', ?1)",
+        params![store.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// Writes into a database from elsewhere whose it is now.
+pub(crate) fn adopt(connection: &Connection, store: &StoreId) -> Result<()> {
+    connection.execute(
+        "-- schema::adopt
+         UPDATE setting SET value = ?1 WHERE name = 'store'",
+        params![store.as_bytes()],
+    )?;
+    Ok(())
+}
+
+/// Refuses a database that belongs to another store.
+pub(crate) fn check_identity(connection: &Connection, store: &StoreId) -> Result<()> {
+    let found: [u8; 16] =
+        connection.query_row("-- schema::check_identity\nSELECT value FROM setting WHERE name = 'store'", [], |row| row.get(0))?;
+    if found == *store.as_bytes() { Ok(()) } else { Err(Error::Corrupt) }
+}
+
+/// Rises each time an older state of the store was accepted on purpose; 0 at first.
+pub(crate) fn epoch(connection: &Connection) -> Result<u64> {
+    let epoch: Option<i64> = connection
+        .query_row("-- schema::epoch\nSELECT value FROM setting WHERE name = 'epoch'", [], |row| row.get(0))
+        .optional()?;
+    Ok(epoch.unwrap_or(0).unsigned_abs())
+}
+
+/// Begins the next epoch.
+pub(crate) fn next_epoch(connection: &Connection) -> Result<()> {
+    let next = (epoch(connection)? + 1).cast_signed();
+    connection.execute(
+        "-- schema::next_epoch
+         INSERT INTO setting (name, value) VALUES ('epoch', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
+        [next],
+    )?;
+    Ok(())
+}
