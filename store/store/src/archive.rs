@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use keepwell_sqlcipher::Connection;
 use keepwell_vault::blob::{Opener, Sealer};
 use keepwell_vault::{
-    BLOB_DIRECTORY, DATABASE_FILE, Key, Keys, Passcode, RECOVERY_PASSPHRASE_MIN_BYTES, StoreId, Stretching, Vault,
+    BLOB_DIRECTORY, DATABASE_FILE, Key, Keys, Passcode, RECOVERY_PASSPHRASE_MIN_BYTES, StoreId, Stretching,
+    Vault,
 };
 use ring::{digest, hkdf, hmac};
 use serde::{Deserialize, Serialize};
@@ -209,7 +210,8 @@ impl Drop for Snapshot {
 }
 
 fn attachments(connection: &Connection) -> Result<Vec<Attachment>> {
-    let mut statement = connection.prepare("-- archive::attachments\nSELECT hash, file, size FROM blob ORDER BY key")?;
+    let mut statement =
+        connection.prepare("-- archive::attachments\nSELECT hash, file, size FROM blob ORDER BY key")?;
     let attachments = statement.query_map([], |row| {
         Ok(Attachment { hash: row.get(0)?, file: row.get(1)?, size: row.get::<_, i64>(2)?.unsigned_abs() })
     })?;
@@ -298,7 +300,9 @@ fn read_header(archive: &mut dyn Read, passphrase: &Passcode) -> Result<(Header,
     read_exact(archive, &mut check)?;
     let damaged = Error::from(ArchiveError::Damaged);
     let (hash, tag) = (&check[..64], hex::decode(&check[64..128]).map_err(|_| ArchiveError::Damaged)?);
-    if hex::encode(digest::digest(&digest::SHA256, &line)).as_bytes() != hash || check[CHECK_BYTES - 1] != b'\n' {
+    if hex::encode(digest::digest(&digest::SHA256, &line)).as_bytes() != hash
+        || check[CHECK_BYTES - 1] != b'\n'
+    {
         return Err(damaged);
     }
     let header: Header = serde_json::from_slice(&line).map_err(|_| ArchiveError::Damaged)?;
@@ -326,7 +330,8 @@ fn fill(
         read_exact(content, &mut name)?;
         let length = read_u64(content)?;
         let mut out = create_private(&blobs.join(hex::encode(name))).map_err(&failed)?;
-        let mut sealer = Sealer::new(&keys.blob, vault.store_id(), &name, BufWriter::new(&mut out)).map_err(&failed)?;
+        let mut sealer =
+            Sealer::new(&keys.blob, vault.store_id(), &name, BufWriter::new(&mut out)).map_err(&failed)?;
         copy_exactly(content, length, &mut sealer)?;
         sealer.finish().and_then(|mut buffered| buffered.flush()).map_err(&failed)?;
         out.sync_all().map_err(&failed)?;

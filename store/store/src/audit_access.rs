@@ -33,8 +33,8 @@ impl Session {
             Action::AuditVerify,
             |reader, open| {
                 let anchor = self.store.inner.vault().anchor()?;
-                let anchor =
-                    anchor.map(|anchor| AuditAnchor { sequence: anchor.sequence.cast_signed(), mac: anchor.head });
+                let anchor = anchor
+                    .map(|anchor| AuditAnchor { sequence: anchor.sequence.cast_signed(), mac: anchor.head });
                 let snapshot = reader.connection.unchecked_transaction()?;
                 Ok(audit::verify(&snapshot, open.audit.expose(), anchor)?)
             },
@@ -62,7 +62,8 @@ impl Session {
             Err(error) => (Outcome::SeriousFailure, serde_json::json!({ "error": error.code() })),
         };
         let detail = detail.to_string();
-        open.writer().record(inner.now_ms(), [plain_event(self.actor_key, action, outcome, Some(&detail))])?;
+        open.writer()
+            .record(inner.now_ms(), [plain_event(self.actor_key, action, outcome, Some(&detail))])?;
         done
     }
 }

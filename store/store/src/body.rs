@@ -23,7 +23,8 @@ const LEVEL: i32 = 3;
 ///
 /// Stored bodies name it by their codec, so it never changes: a better one becomes a new codec.
 static DICTIONARY: &[u8] = include_bytes!("body.dict");
-static ENCODER: LazyLock<EncoderDictionary<'static>> = LazyLock::new(|| EncoderDictionary::copy(DICTIONARY, LEVEL));
+static ENCODER: LazyLock<EncoderDictionary<'static>> =
+    LazyLock::new(|| EncoderDictionary::copy(DICTIONARY, LEVEL));
 static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY));
 
 /// zstd's frame magic, which every frame repeats: cut off before storing.
@@ -40,7 +41,8 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new() -> Self {
-        let mut zstd = Compressor::with_prepared_dictionary(&ENCODER).expect("the built-in dictionary is valid");
+        let mut zstd =
+            Compressor::with_prepared_dictionary(&ENCODER).expect("the built-in dictionary is valid");
         lean_frames(&mut zstd);
         Self { zstd }
     }
@@ -52,7 +54,8 @@ impl Encoder {
 
     /// The stored form of a version that `successor` replaced: mostly the few bytes in which they differ.
     pub(crate) fn encode_against(content: &[u8], successor: &[u8]) -> Vec<u8> {
-        let mut zstd = Compressor::with_dictionary(LEVEL, successor).expect("any bytes serve as raw dictionary");
+        let mut zstd =
+            Compressor::with_dictionary(LEVEL, successor).expect("any bytes serve as raw dictionary");
         lean_frames(&mut zstd);
         pack(AGAINST_SUCCESSOR, content, &mut zstd)
     }
@@ -71,7 +74,8 @@ fn pack(codec: u8, content: &[u8], zstd: &mut Compressor<'_>) -> Vec<u8> {
     write_varint(&mut stored, content.len());
     let head = stored.len();
     stored.resize(stored.capacity(), 0);
-    let written = zstd.compress_to_buffer(content, &mut stored[head..]).expect("the buffer holds compress_bound bytes");
+    let written =
+        zstd.compress_to_buffer(content, &mut stored[head..]).expect("the buffer holds compress_bound bytes");
     debug_assert_eq!(stored[head..head + 4], MAGIC);
     if written < content.len() {
         stored.copy_within(head + MAGIC.len()..head + written, head);
@@ -93,7 +97,8 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        let zstd = Decompressor::with_prepared_dictionary(&DECODER).expect("the built-in dictionary is valid");
+        let zstd =
+            Decompressor::with_prepared_dictionary(&DECODER).expect("the built-in dictionary is valid");
         Self { zstd, frame: Vec::new() }
     }
 

@@ -134,7 +134,11 @@ pub(crate) fn transaction(
 }
 
 /// Runs one entry of a batch inside its own unit.
-pub(crate) fn batch_entry(unit: &mut Unit<'_>, attachments: &Attachments, entry: &Entry<'_>) -> Result<Answer> {
+pub(crate) fn batch_entry(
+    unit: &mut Unit<'_>,
+    attachments: &Attachments,
+    entry: &Entry<'_>,
+) -> Result<Answer> {
     let act = resolve(unit, attachments, entry)?;
     perform(unit, attachments, entry, act, &as_written)
 }
@@ -148,10 +152,12 @@ impl Act {
     /// The resource that the entry stands for in links.
     fn target(&self) -> Option<(ResourceType, String)> {
         match self {
-            Self::Create(resource_type, id) | Self::Found(resource_type, id) | Self::UpdateAs(resource_type, id) => {
-                Some((*resource_type, id.to_string()))
+            Self::Create(resource_type, id)
+            | Self::Found(resource_type, id)
+            | Self::UpdateAs(resource_type, id) => Some((*resource_type, id.to_string())),
+            Self::Update(resource_type, id) | Self::Patch(resource_type, id) => {
+                Some((*resource_type, id.clone()))
             }
-            Self::Update(resource_type, id) | Self::Patch(resource_type, id) => Some((*resource_type, id.clone())),
             Self::Delete(..) | Self::DeleteNothing | Self::Read(..) => None,
         }
     }
@@ -175,7 +181,9 @@ fn resolve(unit: &mut Unit<'_>, attachments: &Attachments, entry: &Entry<'_>) ->
         (HttpMethod::Put, Url::Condition(resource_type, condition)) => {
             match interactions.find(resource_type, condition)? {
                 Some(found) => Act::UpdateAs(resource_type, found),
-                None => Act::UpdateAs(resource_type, interactions.own_id(entry.resource.unwrap_or_default())?),
+                None => {
+                    Act::UpdateAs(resource_type, interactions.own_id(entry.resource.unwrap_or_default())?)
+                }
             }
         }
         (HttpMethod::Patch, Url::Instance(resource_type, id)) => Act::Patch(resource_type, id.to_owned()),
@@ -221,7 +229,9 @@ fn perform(
             let (format, patch) = patch_of(body)?;
             Answer::written(interactions.patch(resource_type, &id, format, &patch, precondition)?)
         }
-        Act::Delete(resource_type, id) => Answer::deleted(interactions.delete(resource_type, &id, precondition)?),
+        Act::Delete(resource_type, id) => {
+            Answer::deleted(interactions.delete(resource_type, &id, precondition)?)
+        }
         Act::DeleteNothing => Answer::deleted(None),
         Act::Read(resource_type, id) => {
             let head = interactions.unit.find(resource_type, &valid_id(&id)?)?;
@@ -321,8 +331,7 @@ impl Links {
             if self.conditional.contains_key(&text) {
                 continue;
             }
-            let mut interactions =
-                Interactions { unit: &mut *unit, attachments, rewrite: &as_written };
+            let mut interactions = Interactions { unit: &mut *unit, attachments, rewrite: &as_written };
             let found = interactions.find(resource_type, query)?.ok_or(Error::NoMatch(resource_type))?;
             self.conditional.insert(text.clone(), format!("{resource_type}/{found}"));
         }
@@ -337,7 +346,9 @@ impl Links {
         if !matches!(Reference::parse(text), Reference::Relative { .. }) {
             return None;
         }
-        let Reference::Absolute { base, .. } = Reference::parse(entry.full_url.as_deref()?) else { return None };
+        let Reference::Absolute { base, .. } = Reference::parse(entry.full_url.as_deref()?) else {
+            return None;
+        };
         self.entries.get(&format!("{base}/{text}")).cloned()
     }
 }

@@ -61,7 +61,9 @@ impl ChangeFeed {
         match self.receiver.recv_timeout(timeout) {
             Ok(changes) => Ok(Some(changes)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Argument("the feed ended: catch up from the change log")),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Error::Argument("the feed ended: catch up from the change log"))
+            }
         }
     }
 }
@@ -86,7 +88,10 @@ impl Observers {
         }
         let changes: Arc<[Change]> = changes.into();
         self.senders.lock().unwrap_or_else(PoisonError::into_inner).retain(|sender| {
-            !matches!(sender.try_send(changes.clone()), Err(TrySendError::Full(_) | TrySendError::Disconnected(_)))
+            !matches!(
+                sender.try_send(changes.clone()),
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_))
+            )
         });
     }
 }

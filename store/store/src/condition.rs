@@ -37,7 +37,8 @@ impl Condition {
     /// [`Error::UnsupportedCondition`] for any other parameter, a modifier, a list of values or an empty condition.
     pub(crate) fn parse(resource_type: ResourceType, query: &str) -> Result<Self> {
         let mut condition = Self { resource_type, id: None, identifiers: Vec::new() };
-        let parameters: Vec<_> = query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()).collect();
+        let parameters: Vec<_> =
+            query.trim_start_matches('?').split('&').filter(|part| !part.is_empty()).collect();
         if parameters.is_empty() || parameters.len() > PARAMETERS_MAX {
             return Err(Error::UnsupportedCondition);
         }
@@ -45,7 +46,9 @@ impl Condition {
             let (name, value) = parameter.split_once('=').ok_or(Error::UnsupportedCondition)?;
             let value = percent_decode(value).ok_or(Error::UnsupportedCondition)?;
             match name {
-                "_id" if condition.id.is_none() && !value.contains(',') => condition.id = Some(value.into_owned()),
+                "_id" if condition.id.is_none() && !value.contains(',') => {
+                    condition.id = Some(value.into_owned())
+                }
                 "identifier" => condition.identifiers.push(Token::parse(&value)?),
                 _ => return Err(Error::UnsupportedCondition),
             }
@@ -113,7 +116,10 @@ impl Condition {
                 Some((identifier.system.map(text), identifier.value.map(text)?))
             })
             .collect();
-        Ok(self.identifiers.iter().all(|token| have.iter().any(|(system, value)| token.is(system.as_deref(), value))))
+        Ok(self
+            .identifiers
+            .iter()
+            .all(|token| have.iter().any(|(system, value)| token.is(system.as_deref(), value))))
     }
 }
 
@@ -126,7 +132,11 @@ impl Token {
             Some((system, value)) => (Some(system.to_owned()), value),
             None => (None, text),
         };
-        if value.is_empty() { Err(Error::UnsupportedCondition) } else { Ok(Self { system, value: value.to_owned() }) }
+        if value.is_empty() {
+            Err(Error::UnsupportedCondition)
+        } else {
+            Ok(Self { system, value: value.to_owned() })
+        }
     }
 
     fn is(&self, system: Option<&str>, value: &str) -> bool {

@@ -222,7 +222,9 @@ impl Error {
             Self::MultipleMatches(_) => IssueType::MultipleMatches,
             Self::UnsupportedCondition | Self::Unsupported(_) => IssueType::NotSupported,
             Self::Vault(_) | Self::NotElevated => IssueType::Security,
-            Self::Storage(_) | Self::Open(_) | Self::Migrate(_) | Self::Corrupt | Self::Io { .. } => IssueType::Exception,
+            Self::Storage(_) | Self::Open(_) | Self::Migrate(_) | Self::Corrupt | Self::Io { .. } => {
+                IssueType::Exception
+            }
             _ => IssueType::Invalid,
         }
     }

@@ -72,7 +72,10 @@ impl Privileged<'_> {
             )
         };
         let types: Vec<_> = options.types.iter().map(|one| one.name()).collect();
-        record(Outcome::Success, &serde_json::json!({ "begins": true, "types": types, "history": options.history }))?;
+        record(
+            Outcome::Success,
+            &serde_json::json!({ "begins": true, "types": types, "history": options.history }),
+        )?;
         let mut reader = inner.reader(&open)?;
         let done = export(&mut reader, &open.attachments, out, options, progress);
         match &done {
@@ -100,7 +103,8 @@ fn export(
 ) -> Result<ExportProgress> {
     let failed = Error::io("writing an export");
     let compressed = Compressed::new(options.compression, out).map_err(&failed)?;
-    let mut lines = Lines { out: BufWriter::with_capacity(BUFFER_BYTES, compressed), written: ExportProgress::default() };
+    let mut lines =
+        Lines { out: BufWriter::with_capacity(BUFFER_BYTES, compressed), written: ExportProgress::default() };
     // One read transaction, so that every statement sees the same state.
     let Reader { connection, decoder } = reader;
     let snapshot = connection.unchecked_transaction()?;

@@ -168,7 +168,8 @@ pub(crate) fn page(
              UNION ALL SELECT change FROM resource WHERE key = ?2)"
         }
     };
-    let mut statement = connection.prepare_cached(&format!("{VERSIONS} {filter} ORDER BY c.sequence DESC"))?;
+    let mut statement =
+        connection.prepare_cached(&format!("{VERSIONS} {filter} ORDER BY c.sequence DESC"))?;
     let mut rows = statement.query(params_from_iter(parameters))?;
     let mut page = HistoryPage::default();
     let mut last = None;

@@ -168,7 +168,10 @@ impl Inner {
         match self.compare_anchor(&writer) {
             Err(Error::Vault(keepwell_vault::Error::RollbackSuspected)) if adopt => {
                 schema::next_epoch(writer.connection())?;
-                writer.record(now, [plain_event(system_actor, Action::RollbackAccepted, Outcome::Success, None)])?;
+                writer.record(
+                    now,
+                    [plain_event(system_actor, Action::RollbackAccepted, Outcome::Success, None)],
+                )?;
             }
             compared => compared?,
         }
@@ -205,7 +208,9 @@ impl Inner {
         self.vault.touch()?;
         let guard = self.read_open();
         match &*guard {
-            Some(open) if generation.is_none_or(|generation| generation == open.generation) => Ok(OpenGuard(guard)),
+            Some(open) if generation.is_none_or(|generation| generation == open.generation) => {
+                Ok(OpenGuard(guard))
+            }
             _ => Err(keepwell_vault::Error::Locked.into()),
         }
     }
@@ -215,7 +220,9 @@ impl Inner {
         for handle in self.interrupts.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             handle.interrupt();
         }
-        let Some(open) = self.open.write().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let Some(open) = self.open.write().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
         let completed = self.complete(&open, action, detail);
         drop(open);
         if action == Action::Suspend {
@@ -255,7 +262,10 @@ impl Inner {
 
     /// Lets a lock interrupt what runs on this connection.
     pub(crate) fn watch(&self, connection: &Connection) {
-        self.interrupts.lock().unwrap_or_else(PoisonError::into_inner).push(connection.get_interrupt_handle());
+        self.interrupts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection.get_interrupt_handle());
     }
 
     /// Runs one unit of work and tells the observers.
@@ -276,7 +286,13 @@ impl Inner {
     }
 
     /// Records an event that is about no resource.
-    pub(crate) fn record(&self, actor: i64, action: Action, outcome: Outcome, detail: Option<&str>) -> Result<()> {
+    pub(crate) fn record(
+        &self,
+        actor: i64,
+        action: Action,
+        outcome: Outcome,
+        detail: Option<&str>,
+    ) -> Result<()> {
         let open = self.enter(None)?;
         let mut writer = open.writer();
         writer.record(self.now_ms(), [plain_event(actor, action, outcome, detail)])
@@ -289,7 +305,11 @@ impl Inner {
             reads.push(WaitingRead { recorded: self.now_ms(), actor, outcome, event });
             reads.len()
         };
-        if self.options.strict_audit || waiting >= READS_WAITING_MAX { self.flush_reads(open) } else { Ok(()) }
+        if self.options.strict_audit || waiting >= READS_WAITING_MAX {
+            self.flush_reads(open)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes the records of reads that are waiting.
@@ -316,8 +336,12 @@ impl Inner {
         drop(open.idle_readers);
         let writer = open.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
         let options = self.options.connection(false);
-        let rekeyed =
-            keepwell_sqlcipher::rekey(writer.into_connection(), &self.database_path(), new.expose(), &options);
+        let rekeyed = keepwell_sqlcipher::rekey(
+            writer.into_connection(),
+            &self.database_path(),
+            new.expose(),
+            &options,
+        );
         let (rekeyed, connection, promote) = match rekeyed {
             Ok(connection) => (Ok(()), connection, true),
             Err(error) => {
@@ -326,7 +350,8 @@ impl Inner {
                 match with_old {
                     Ok(connection) => (Err(error), connection, false),
                     Err(_) => {
-                        let with_new = keepwell_sqlcipher::open(&self.database_path(), new.expose(), &options)?;
+                        let with_new =
+                            keepwell_sqlcipher::open(&self.database_path(), new.expose(), &options)?;
                         (Err(error), with_new, true)
                     }
                 }
@@ -378,7 +403,8 @@ impl Inner {
         let Some(seen) = self.vault.anchor()? else { return Ok(()) };
         let found = position(writer)?;
         seen.admits(&found)?;
-        let led_here = seen.epoch < found.epoch || writer.audit_mac(seen.sequence.cast_signed())? == Some(seen.head);
+        let led_here =
+            seen.epoch < found.epoch || writer.audit_mac(seen.sequence.cast_signed())? == Some(seen.head);
         if led_here { Ok(()) } else { Err(keepwell_vault::Error::RollbackSuspected.into()) }
     }
 }

@@ -169,7 +169,12 @@ impl Interactions<'_, '_> {
         Ok(Written::new(binary, id, outcomes))
     }
 
-    fn prepare(&mut self, body: &[u8], resource_type: ResourceType, identity: Identity<'_>) -> Result<Prepared> {
+    fn prepare(
+        &mut self,
+        body: &[u8],
+        resource_type: ResourceType,
+        identity: Identity<'_>,
+    ) -> Result<Prepared> {
         self.unit.preparer.prepare(body, Some(resource_type), identity, self.attachments, self.rewrite)
     }
 

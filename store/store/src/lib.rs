@@ -31,18 +31,21 @@ pub use archive::ArchiveError;
 pub use audit::Actor;
 pub use body::RESOURCE_BYTES_MAX;
 pub use change_feed::{CHANGES_PAGE_MAX, Change, ChangeFeed, UNITS_WAITING_MAX};
-pub use error::{Error, Result};
-pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
 pub use compression::Compression;
+pub use error::{Error, Result};
 pub use export::{ExportOptions, ExportProgress};
-pub use import::{COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError, REFUSALS_LISTED_MAX, Refusal};
-pub use stats::Stats;
-pub use verify::{DEFECTS_MAX, Defect, DefectKind, VerifyOptions, VerifyProgress, VerifyReport};
+pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
+pub use import::{
+    COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError,
+    REFUSALS_LISTED_MAX, Refusal,
+};
 pub use inner::READS_WAITING_MAX;
 pub use interaction::{Precondition, Written};
 pub use privileged::Privileged;
 pub use session::{Resource, Session};
+pub use stats::Stats;
 pub use store::{Store, StoreOptions};
+pub use verify::{DEFECTS_MAX, Defect, DefectKind, VerifyOptions, VerifyProgress, VerifyReport};
 pub use writer::Operation;
 
 pub use keepwell_fhir as fhir;

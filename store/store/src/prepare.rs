@@ -59,11 +59,18 @@ pub(crate) fn content_hash(content: &[u8]) -> ContentHash {
 pub(crate) struct Preparer {
     walker: Walker,
     encoder: Encoder,
+    /// Whether resources that break the rules of their type are stored all the same.
+    accept_invalid: bool,
 }
 
 impl Preparer {
     pub(crate) fn new() -> Self {
-        Self { walker: Walker::new(), encoder: Encoder::new() }
+        Self { walker: Walker::new(), encoder: Encoder::new(), accept_invalid: false }
+    }
+
+    /// A preparer that takes what is JSON with a resourceType, valid or not, where `accept_invalid` says so.
+    pub(crate) fn accepting_invalid(accept_invalid: bool) -> Self {
+        Self { accept_invalid, ..Self::new() }
     }
 
     /// Prepares one version.
@@ -82,7 +89,7 @@ impl Preparer {
         rewrite: &Rewrite<'_>,
     ) -> Result<Prepared> {
         let walk = self.walker.walk(bytes)?;
-        if walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
+        if !self.accept_invalid && walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
             return Err(Error::Invalid(walk.issues.to_vec()));
         }
         if let Some(expected) = expected.filter(|&expected| expected != walk.resource_type) {

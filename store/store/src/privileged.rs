@@ -45,7 +45,9 @@ impl<'s> Privileged<'s> {
         self.purge_all(reason, |unit| {
             let members = compartment(unit, &patient)?;
             if members.is_empty() {
-                return Err(Error::NotFound(ResourceType::parse("Patient").expect("Patient is a type of R4")));
+                return Err(Error::NotFound(
+                    ResourceType::parse("Patient").expect("Patient is a type of R4"),
+                ));
             }
             for (resource_type, key) in &members {
                 let head = unit.find(*resource_type, key)?.ok_or(Error::Corrupt)?;
@@ -115,7 +117,11 @@ impl<'s> Privileged<'s> {
         self.key_act(Action::RecoverySet, |vault| vault.set_recovery(passphrase))
     }
 
-    fn key_act(&self, action: Action, act: impl FnOnce(&Vault) -> Result<(), keepwell_vault::Error>) -> Result<()> {
+    fn key_act(
+        &self,
+        action: Action,
+        act: impl FnOnce(&Vault) -> Result<(), keepwell_vault::Error>,
+    ) -> Result<()> {
         let _open = self.session.enter()?;
         let inner = &self.session.store.inner;
         let done = act(inner.vault());

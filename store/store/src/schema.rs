@@ -41,8 +41,11 @@ pub(crate) fn adopt(connection: &Connection, store: &StoreId) -> Result<()> {
 
 /// Refuses a database that belongs to another store.
 pub(crate) fn check_identity(connection: &Connection, store: &StoreId) -> Result<()> {
-    let found: [u8; 16] =
-        connection.query_row("-- schema::check_identity\nSELECT value FROM setting WHERE name = 'store'", [], |row| row.get(0))?;
+    let found: [u8; 16] = connection.query_row(
+        "-- schema::check_identity\nSELECT value FROM setting WHERE name = 'store'",
+        [],
+        |row| row.get(0),
+    )?;
     if found == *store.as_bytes() { Ok(()) } else { Err(Error::Corrupt) }
 }
 

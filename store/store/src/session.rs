@@ -11,10 +11,11 @@ use crate::audit::{Action, Actor, Outcome};
 use crate::bundle::{self, Answer};
 use crate::error::{Error, Result};
 use crate::history::{self, HistoryPage, HistoryQuery, Level};
-use crate::interaction::{Interactions, Precondition, Written, new_id, valid_id};
+use crate::id_key::IdKey;
+use crate::inner::{Open, OpenGuard, ReadEvent};
+use crate::interaction::{Interactions, Precondition, Written, new_id};
 use crate::prepare::as_written;
 use crate::privileged::Privileged;
-use crate::inner::{Open, OpenGuard, ReadEvent};
 use crate::store::Store;
 use crate::writer::{EventHeader, Head, Unit};
 
@@ -90,7 +91,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::create`], [`Error::MultipleMatches`], [`Error::UnsupportedCondition`].
-    pub fn create_if_none_exist(&self, resource_type: ResourceType, body: &[u8], condition: &str) -> Result<Written> {
+    pub fn create_if_none_exist(
+        &self,
+        resource_type: ResourceType,
+        body: &[u8],
+        condition: &str,
+    ) -> Result<Written> {
         self.write(Action::Create, Some(condition), |work| match work.find(resource_type, condition)? {
             Some(found) => work.existing(resource_type, &found),
             None => {
@@ -236,7 +242,7 @@ impl Session {
     /// read: the current version.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Gone`], [`Error::InvalidId`].
+    /// [`Error::NotFound`], [`Error::Gone`].
     pub fn read(&self, resource_type: ResourceType, id: &str) -> Result<Resource> {
         self.read_version(Action::Read, resource_type, id, None)
     }
@@ -252,10 +258,14 @@ impl Session {
     /// history-instance: also of a deleted resource.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InvalidId`], [`Error::Argument`].
-    pub fn history(&self, resource_type: ResourceType, id: &str, query: &HistoryQuery) -> Result<HistoryPage> {
-        let id = valid_id(id)?;
-        self.read_history(Level::Instance(resource_type, &id), query)
+    /// [`Error::NotFound`], [`Error::Argument`].
+    pub fn history(
+        &self,
+        resource_type: ResourceType,
+        id: &str,
+        query: &HistoryQuery,
+    ) -> Result<HistoryPage> {
+        self.read_history(Level::Instance(resource_type, &IdKey::new(id)), query)
     }
 
     /// history-type.
@@ -285,7 +295,7 @@ impl Session {
         index: usize,
         out: &mut dyn Write,
     ) -> Result<u64> {
-        let key = valid_id(id)?;
+        let key = IdKey::new(id);
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
         let head = Head::find(&reader.connection, resource_type, &key)?;
@@ -297,7 +307,8 @@ impl Session {
             let hash = hashes.get(index).ok_or(Error::NotFound(resource_type))?;
             open.attachments.copy(&reader.connection, hash, out)
         })();
-        let event = ReadEvent::of(Action::AttachmentRead, head.as_ref(), head.as_ref().map(|head| head.version));
+        let event =
+            ReadEvent::of(Action::AttachmentRead, head.as_ref(), head.as_ref().map(|head| head.version));
         self.note(&open, event, &done)?;
         done
     }
@@ -331,7 +342,7 @@ impl Session {
         id: &str,
         version: Option<u64>,
     ) -> Result<Resource> {
-        let key = valid_id(id)?;
+        let key = IdKey::new(id);
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
         let head = Head::find(&reader.connection, resource_type, &key)?;
@@ -400,7 +411,8 @@ impl Session {
         let open = self.enter()?;
         let _staging = open.attachments.stage();
         self.store.inner.write(&open, &header, |unit: &mut Unit<'_>| {
-            let mut interactions = Interactions { unit, attachments: &open.attachments, rewrite: &as_written };
+            let mut interactions =
+                Interactions { unit, attachments: &open.attachments, rewrite: &as_written };
             let done = work(&mut interactions)?;
             if self.check_references {
                 interactions.unit.check_references()?;

@@ -68,7 +68,8 @@ impl Session {
         stats.patients = count("-- stats\nSELECT count(*) FROM patient")?;
         stats.attachments = count("-- stats\nSELECT count(*) FROM blob")?;
         stats.audit_records = count("-- stats\nSELECT count(*) FROM audit")?;
-        stats.last_change = count("-- stats\nSELECT coalesce(max(sequence), 0) FROM change_log")?.cast_signed();
+        stats.last_change =
+            count("-- stats\nSELECT coalesce(max(sequence), 0) FROM change_log")?.cast_signed();
         stats.database_bytes = size(&inner.database_path());
         stats.wal_bytes = size(&inner.directory.join(concat!("store.db", "-wal")));
         stats.attachment_bytes = open.attachments.sizes()?;

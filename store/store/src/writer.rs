@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use keepwell_fhir::{Instant, ResourceType, Slot};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use crate::audit::{self, Action, Actor, Chain, ChangeDigest, Event, Outcome, PurgeError, Purged, actor_key};
 use crate::attachment::Staged;
+use crate::audit::{self, Action, Actor, Chain, ChangeDigest, Event, Outcome, PurgeError, Purged, actor_key};
 use crate::body::{Decoder, Encoder, needs_successor};
 use crate::change_feed::Change;
 use crate::error::{Error, Result};
@@ -68,7 +68,11 @@ impl Head {
         SELECT key, version, last_updated, change, patient, slot, body FROM resource WHERE type = ?1 AND id = ?2";
 
     /// The row of a resource, deleted or not.
-    pub(crate) fn find(connection: &Connection, resource_type: ResourceType, id: &IdKey) -> Result<Option<Self>> {
+    pub(crate) fn find(
+        connection: &Connection,
+        resource_type: ResourceType,
+        id: &IdKey,
+    ) -> Result<Option<Self>> {
         let mut statement = connection.prepare_cached(Self::SELECT)?;
         Ok(statement.query_row(params![resource_type.code(), id], Self::from_row).optional()?)
     }
@@ -193,7 +197,11 @@ impl Writer {
     }
 
     /// Records an event that changes nothing: a login, a lock, reads that were waiting.
-    pub(crate) fn record<'e>(&mut self, now_ms: i64, events: impl IntoIterator<Item = Event<'e>>) -> Result<()> {
+    pub(crate) fn record<'e>(
+        &mut self,
+        now_ms: i64,
+        events: impl IntoIterator<Item = Event<'e>>,
+    ) -> Result<()> {
         let saved = self.chain.head();
         let done = (|| -> Result<()> {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -212,15 +220,21 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when one of them does not verify; nothing is removed then.
-    pub(crate) fn purge_audit(&mut self, now_ms: i64, actor: i64, retention_ms: i64) -> Result<Option<Purged>> {
+    pub(crate) fn purge_audit(
+        &mut self,
+        now_ms: i64,
+        actor: i64,
+        retention_ms: i64,
+    ) -> Result<Option<Purged>> {
         let saved = self.chain.head();
         let done = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let purged = audit::purge(&transaction, &mut self.chain, actor, now_ms, retention_ms)
-                .map_err(|error| match error {
+            let purged = audit::purge(&transaction, &mut self.chain, actor, now_ms, retention_ms).map_err(
+                |error| match error {
                     PurgeError::Storage(error) => error.into(),
                     PurgeError::Damaged { .. } => Error::Corrupt,
-                })?;
+                },
+            )?;
             transaction.commit()?;
             Ok(purged)
         })();
@@ -322,7 +336,8 @@ impl Unit<'_> {
     /// # Errors
     /// [`Error::DanglingReference`].
     pub(crate) fn check_references(&mut self) -> Result<()> {
-        let written: Vec<_> = self.changes.iter().map(|change| (change.resource_type, change.id.clone())).collect();
+        let written: Vec<_> =
+            self.changes.iter().map(|change| (change.resource_type, change.id.clone())).collect();
         for (resource_type, id) in written {
             let body = self.find(resource_type, &id)?.and_then(|head| head.body);
             let Some(body) = body else { continue };
@@ -360,7 +375,13 @@ impl Unit<'_> {
         let version = head.version + 1;
         let patient = self.patient(prepared.patient.as_ref())?;
         let sequence = self.log(
-            head.key, prepared.resource_type, &prepared.id, version, operation, &prepared.hash, patient,
+            head.key,
+            prepared.resource_type,
+            &prepared.id,
+            version,
+            operation,
+            &prepared.hash,
+            patient,
         )?;
         self.connection
             .prepare_cached(
@@ -410,10 +431,21 @@ impl Unit<'_> {
     }
 
     /// Writes the version that is a tombstone; history stays (R-108).
-    pub(crate) fn delete(&mut self, resource_type: ResourceType, id: &IdKey, head: &Head) -> Result<Outcomes> {
+    pub(crate) fn delete(
+        &mut self,
+        resource_type: ResourceType,
+        id: &IdKey,
+        head: &Head,
+    ) -> Result<Outcomes> {
         let old = match &head.body {
             Some(body) => self.decoder.decode(body)?,
-            None => return Ok(Outcomes { version: head.version, last_updated: head.last_updated, operation: None }),
+            None => {
+                return Ok(Outcomes {
+                    version: head.version,
+                    last_updated: head.last_updated,
+                    operation: None,
+                });
+            }
         };
         self.supersede(head, Some(&old), None)?;
         self.unlist_identifiers(head.key, &old, &[])?;

@@ -109,16 +109,24 @@ fn conditions_find_by_identifier() {
             r#"{{"resourceType":"Patient","identifier":[{{"system":"urn:x","value":"{value}"}}],"name":[{{"family":"{family}"}}]}}"#
         )
     };
-    let first = session.create_if_none_exist(patient(), with("1", "A").as_bytes(), "identifier=urn:x|1").unwrap();
+    let first =
+        session.create_if_none_exist(patient(), with("1", "A").as_bytes(), "identifier=urn:x|1").unwrap();
     assert_eq!(first.operation, Some(Operation::Create));
-    let found = session.create_if_none_exist(patient(), with("1", "A").as_bytes(), "identifier=urn%3Ax%7C1").unwrap();
+    let found =
+        session.create_if_none_exist(patient(), with("1", "A").as_bytes(), "identifier=urn%3Ax%7C1").unwrap();
     assert_eq!((found.id.as_str(), found.operation), (first.id.as_str(), None));
     let updated = session
         .update_if(patient(), "identifier=1", with("1", "B").as_bytes(), Precondition::Match(1))
         .unwrap();
     assert_eq!((updated.id.as_str(), updated.version), (first.id.as_str(), 2));
     let patched = session
-        .patch_if(patient(), "identifier=1", PatchFormat::MergePatch, br#"{"active":true}"#, Precondition::None)
+        .patch_if(
+            patient(),
+            "identifier=1",
+            PatchFormat::MergePatch,
+            br#"{"active":true}"#,
+            Precondition::None,
+        )
         .unwrap();
     assert_eq!(patched.version, 3);
     session.create(patient(), with("1", "C").as_bytes()).unwrap();
@@ -148,7 +156,8 @@ fn patches_of_all_kinds_are_applied_and_validated() {
     session.patch(patient(), "p", PatchFormat::FhirPath, fhir_path, Precondition::None).unwrap();
     let value: Value = serde_json::from_slice(&session.read(patient(), "p").unwrap().body).unwrap();
     assert_eq!((&value["active"], value["gender"].as_str()), (&Value::Bool(true), Some("male")));
-    let wrong = session.patch(patient(), "p", PatchFormat::MergePatch, br#"{"gender":"x"}"#, Precondition::None);
+    let wrong =
+        session.patch(patient(), "p", PatchFormat::MergePatch, br#"{"gender":"x"}"#, Precondition::None);
     assert!(matches!(wrong, Err(Error::Invalid(_))));
     let other = session.patch(patient(), "p", PatchFormat::MergePatch, br#"{"id":"q"}"#, Precondition::None);
     assert!(matches!(other, Err(Error::Patch(_))));
@@ -169,7 +178,8 @@ fn bad_input_is_refused_by_name_and_changes_nothing() {
     check(br#"{"resourceType":"Observation","status":"final","code":{"text":"Canary"}}"#, 110);
     check(br#"{"resourceType":"Patient","Canary":1}"#, 109);
     check(br#"{"resourceType":"Patient","gender":"Canary"}"#, 109);
-    assert!(matches!(session.read(patient(), "no such id"), Err(Error::InvalidId)));
+    assert!(matches!(session.read(patient(), "no such id"), Err(Error::NotFound(_))));
+    assert!(matches!(session.delete(patient(), "no such id", Precondition::None), Err(Error::InvalidId)));
     assert!(matches!(session.read(patient(), "x"), Err(Error::NotFound(_))));
     let other = session.update(patient(), "a", &body("b", "A"), Precondition::None);
     assert!(matches!(other, Err(Error::WrongId)));
@@ -181,7 +191,14 @@ fn history_pages_neither_repeat_nor_miss_while_writers_go_on() {
     let home = Home::new();
     let session = home.session();
     for number in 0..30 {
-        session.update(patient(), &format!("p{}", number % 7), &body(&format!("p{}", number % 7), &number.to_string()), Precondition::None).unwrap();
+        session
+            .update(
+                patient(),
+                &format!("p{}", number % 7),
+                &body(&format!("p{}", number % 7), &number.to_string()),
+                Precondition::None,
+            )
+            .unwrap();
     }
     let mut seen = Vec::new();
     let mut query = HistoryQuery { count: Some(4), ..HistoryQuery::default() };
@@ -197,7 +214,9 @@ fn history_pages_neither_repeat_nor_miss_while_writers_go_on() {
     distinct.sort();
     distinct.dedup();
     assert_eq!(distinct.len(), 30);
-    assert!(session.history_type(of_type("Observation"), &HistoryQuery::default()).unwrap().entries.is_empty());
+    assert!(
+        session.history_type(of_type("Observation"), &HistoryQuery::default()).unwrap().entries.is_empty()
+    );
 }
 
 #[test]
@@ -207,7 +226,8 @@ fn history_since_and_at_go_by_time() {
     let mut times = Vec::new();
     for number in 0..3 {
         home.clock.advance(std::time::Duration::from_secs(10));
-        let written = session.update(patient(), "p", &body("p", &number.to_string()), Precondition::None).unwrap();
+        let written =
+            session.update(patient(), "p", &body("p", &number.to_string()), Precondition::None).unwrap();
         times.push(written.last_updated);
     }
     let versions = |query: HistoryQuery| -> Vec<u64> {
@@ -314,7 +334,10 @@ fn observers_see_each_unit_once_and_late_ones_catch_up() {
     session.delete(patient(), "a", Precondition::None).unwrap();
     let wait = std::time::Duration::from_secs(1);
     let first = feed.next(wait).unwrap().unwrap();
-    assert_eq!((first[0].id(), first[0].sequence, first[0].operation), ("a".to_owned(), 1, Operation::Create));
+    assert_eq!(
+        (first[0].id(), first[0].sequence, first[0].operation),
+        ("a".to_owned(), 1, Operation::Create)
+    );
     assert_eq!(feed.next(wait).unwrap().unwrap()[0].operation, Operation::Delete);
     assert!(feed.next(std::time::Duration::from_millis(1)).unwrap().is_none());
     let late = home.store.changes_after(1, 10).unwrap();

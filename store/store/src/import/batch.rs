@@ -53,8 +53,8 @@ impl Producer<'_> {
     pub(super) fn run(self, mut records: Records<'_>) -> Duration {
         let clock = self.session.store.inner.options.clock.clone();
         let started = clock.monotonic();
-        let mut work =
-            Work { producer: &self, preparer: Preparer::new(), batch: Batch::default(), waited: Duration::ZERO };
+        let preparer = Preparer::accepting_invalid(self.options.accept_invalid);
+        let mut work = Work { producer: &self, preparer, batch: Batch::default(), waited: Duration::ZERO };
         let done = work.documents(&mut records);
         work.batch.is_last = done.is_ok();
         // When nobody takes the rest any more, the writer knows why.
@@ -98,7 +98,11 @@ impl Work<'_, '_> {
                 return self.passed(1);
             }
         };
-        let links = if self.producer.options.rewrite_references { self.links(&bundle, before) } else { HashMap::new() };
+        let links = if self.producer.options.rewrite_references {
+            self.links(&bundle, before)
+        } else {
+            HashMap::new()
+        };
         let rewrite = |text: &str| links.get(text).cloned();
         let mut order: Vec<usize> = (0..bundle.entries.len()).collect();
         if bundle.kind == BundleType::History {
@@ -167,8 +171,13 @@ impl Work<'_, '_> {
             self.preparer.prepare(resource, None, Identity::OwnOr(&none), &open.attachments, rewrite)?;
         if prepared.id == none {
             let given = self.given_id(number, resource);
-            prepared =
-                self.preparer.prepare(resource, None, Identity::Assigned(&given), &open.attachments, rewrite)?;
+            prepared = self.preparer.prepare(
+                resource,
+                None,
+                Identity::Assigned(&given),
+                &open.attachments,
+                rewrite,
+            )?;
         }
         prepared.content = Vec::new();
         Ok(prepared)

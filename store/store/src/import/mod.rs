@@ -19,8 +19,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use self::batch::{Batch, Producer};
-use self::source::Opened;
 pub use self::source::ImportSource;
+use self::source::Opened;
 use crate::audit::Action;
 use crate::error::Result;
 use crate::prepare::Prepared;
@@ -59,13 +59,22 @@ pub struct ImportOptions {
     pub resume: bool,
     /// What happens to a record that cannot be stored.
     pub on_error: OnError,
+    /// Stores resources that break the rules of their type, as other systems hand them over. Off, they are refused.
+    pub accept_invalid: bool,
     /// Resources of one commit.
     pub batch: usize,
 }
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { rewrite_references: false, keep_bundles: false, resume: true, on_error: OnError::Stop, batch: 10_000 }
+        Self {
+            rewrite_references: false,
+            keep_bundles: false,
+            resume: true,
+            on_error: OnError::Stop,
+            accept_invalid: false,
+            batch: 10_000,
+        }
     }
 }
 
@@ -148,7 +157,8 @@ impl Session {
     ) -> Result<ImportReport> {
         let clock = self.store.inner.options.clock.clone();
         let started = clock.monotonic();
-        let Opened { id, total_bytes, bytes_read, records } = source.open(&[u8::from(options.keep_bundles)])?;
+        let Opened { id, total_bytes, bytes_read, records } =
+            source.open(&[u8::from(options.keep_bundles)])?;
         let (_stage, resumed) = {
             let open = self.enter()?;
             let reader = self.store.inner.reader(&open)?;
@@ -197,7 +207,11 @@ struct Consumer<'a> {
 
 impl Consumer<'_> {
     /// Writes what arrives; `batches` ends here, so that the producer ends when writing has failed.
-    fn run(&mut self, batches: Receiver<Result<Batch>>, progress: &mut dyn FnMut(&ImportReport)) -> Result<()> {
+    fn run(
+        &mut self,
+        batches: Receiver<Result<Batch>>,
+        progress: &mut dyn FnMut(&ImportReport),
+    ) -> Result<()> {
         let mut waiting = Vec::new();
         let (mut resources, mut bytes) = (0, 0);
         for batch in batches {
@@ -272,9 +286,11 @@ fn put(unit: &mut Unit<'_>, prepared: &mut Prepared) -> Result<usize> {
 /// How many entries of a source an import that did not come to its end has committed.
 fn committed(connection: &Connection, source: &str) -> Result<u64> {
     let found: Option<i64> = connection
-        .query_row("-- import::committed\nSELECT entries FROM import WHERE source = ?1 AND NOT done", [source], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "-- import::committed\nSELECT entries FROM import WHERE source = ?1 AND NOT done",
+            [source],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(found.unwrap_or(0).unsigned_abs())
 }

@@ -73,7 +73,8 @@ impl Verification<'_> {
 
 fn blobs(reader: &mut Reader) -> Result<Vec<Blob>> {
     let mut statement = reader.connection.prepare(BLOBS)?;
-    let blobs = statement.query_map([], |row| Ok(Blob { key: row.get(0)?, hash: row.get(1)?, size: row.get(2)? }))?;
+    let blobs =
+        statement.query_map([], |row| Ok(Blob { key: row.get(0)?, hash: row.get(1)?, size: row.get(2)? }))?;
     Ok(blobs.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -51,7 +51,9 @@ impl Verification<'_> {
     pub(super) fn changes(&mut self) -> Result<LatestChanges> {
         let mut latest = LatestChanges { by_key: vec![Latest::default()], is_complete: false };
         let counts = self.readable(|reader| {
-            Ok(reader.connection.query_row(COUNT, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?)
+            Ok(reader
+                .connection
+                .query_row(COUNT, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?)
         })?;
         let Some((total, last_key)) = counts else {
             self.out_of_place(1);
@@ -104,7 +106,8 @@ impl Pass<'_> {
 
     fn change(&mut self, row: &Row) {
         // The versions of a resource follow each other as the sequences do.
-        let place = usize::try_from(row.resource).ok().filter(|_| (1..=self.last_key).contains(&row.resource));
+        let place =
+            usize::try_from(row.resource).ok().filter(|_| (1..=self.last_key).contains(&row.resource));
         let mut is_in_place = row.sequence == self.next && Operation::from_code(row.operation).is_ok();
         match place {
             Some(key) => {

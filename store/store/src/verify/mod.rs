@@ -104,7 +104,9 @@ impl VerifyReport {
     /// Whether nothing is damaged.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.database.is_empty() && self.defects.is_empty() && self.audit.as_ref().is_some_and(AuditReport::is_whole)
+        self.database.is_empty()
+            && self.defects.is_empty()
+            && self.audit.as_ref().is_some_and(AuditReport::is_whole)
     }
 
     fn add(&mut self, defect: Defect) {
@@ -133,7 +135,8 @@ impl Session {
         inner.flush_reads(&open)?;
         let mut writer = open.writer();
         let reader = inner.new_reader(&open)?;
-        let mut verification = Verification { inner, open: &open, reader, progress, report: VerifyReport::default() };
+        let mut verification =
+            Verification { inner, open: &open, reader, progress, report: VerifyReport::default() };
         verification.run(options)?;
         let report = verification.report;
         let found = report.database.len() as u64 + report.defects.len() as u64 + report.further_defects;
@@ -172,8 +175,8 @@ impl Verification<'_> {
 
     fn audit(&mut self) -> Result<Option<AuditReport>> {
         let anchor = self.inner.vault().anchor()?;
-        let anchor = anchor
-            .map(|anchor| AuditAnchor { sequence: anchor.sequence.cast_signed(), mac: anchor.head });
+        let anchor =
+            anchor.map(|anchor| AuditAnchor { sequence: anchor.sequence.cast_signed(), mac: anchor.head });
         let key = self.open.audit.expose();
         self.readable(|reader| Ok(audit::verify(&reader.connection, key, anchor)?))
     }
@@ -181,7 +184,9 @@ impl Verification<'_> {
     /// Runs `read`; `None`, and a fresh connection, when it met damage.
     fn readable<T>(&mut self, read: impl FnOnce(&mut Reader) -> Result<T>) -> Result<Option<T>> {
         match read(&mut self.reader) {
-            Err(Error::Storage(StorageError::Corrupt | StorageError::NotADatabase | StorageError::Io { .. })) => {
+            Err(Error::Storage(
+                StorageError::Corrupt | StorageError::NotADatabase | StorageError::Io { .. },
+            )) => {
                 self.reopen()?;
                 Ok(None)
             }

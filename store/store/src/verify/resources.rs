@@ -73,14 +73,16 @@ struct Seen {
 
 impl Verification<'_> {
     pub(super) fn resources(&mut self, latest: &LatestChanges, options: VerifyOptions) -> Result<()> {
-        let last_row = self.readable(|reader| Ok(reader.connection.query_row(LAST_KEY, [], |row| row.get(0))?))?;
+        let last_row =
+            self.readable(|reader| Ok(reader.connection.query_row(LAST_KEY, [], |row| row.get(0))?))?;
         let last_key = latest.last_key().max(last_row.unwrap_or(0));
         let mut preparer = Preparer::new();
         // Rows that cannot be read name themselves at the end, through the index.
         let mut nameless = Vec::new();
         for key in 1..=last_key {
             let seen = self.readable(|reader| {
-                Resource { key, latest: latest.of(key), is_logged: latest.is_complete, options }.check(reader, &mut preparer)
+                Resource { key, latest: latest.of(key), is_logged: latest.is_complete, options }
+                    .check(reader, &mut preparer)
             })?;
             match seen {
                 None => nameless.push((key, DefectKind::Unreadable)),
@@ -97,7 +99,12 @@ impl Verification<'_> {
         self.report.superseded += seen.superseded;
         for (version, kind) in seen.found {
             let version = version.map(i64::unsigned_abs);
-            self.report.add(Defect { resource_type: seen.resource_type, id: Some(seen.id.clone()), version, kind });
+            self.report.add(Defect {
+                resource_type: seen.resource_type,
+                id: Some(seen.id.clone()),
+                version,
+                kind,
+            });
         }
     }
 
@@ -145,7 +152,8 @@ impl Resource {
             .optional()?;
         let Some((type_code, id, current)) = row else { return Ok(None) };
         let mut found = Found::new();
-        if self.is_logged && (current.change, current.version) != (self.latest.sequence, self.latest.version) {
+        if self.is_logged && (current.change, current.version) != (self.latest.sequence, self.latest.version)
+        {
             found.push((Some(self.latest.version), DefectKind::NotTheVersionLogged));
         }
         let mut content = self.content(reader, type_code, &current, None, &mut found)?;
