@@ -18,7 +18,7 @@ clippy:
 
 # Documentation of our crates, opened
 doc:
-    cargo doc --workspace --no-deps --locked --open
+    cargo doc --workspace --no-deps --document-private-items --locked --open
 
 # Licences, bans and sources of the dependency tree
 deny:
