@@ -80,7 +80,7 @@ impl PatchFormat {
     /// Applies a patch of this format.
     ///
     /// # Errors
-    /// As [`json_patch`], [`merge_patch`] and [`fhirpath_patch`].
+    /// As [`json_patch()`], [`merge_patch()`] and [`fhirpath_patch()`].
     pub fn apply(self, body: &[u8], patch: &[u8]) -> Result<Vec<u8>, PatchError> {
         match self {
             Self::JsonPatch => json_patch(body, patch),
