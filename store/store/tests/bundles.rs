@@ -1,5 +1,7 @@
 //! Transactions and batches, as R4 http.html#transaction has them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Home, body, patient, shared};

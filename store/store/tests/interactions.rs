@@ -1,5 +1,7 @@
 //! The interactions of FHIR REST, as a program that uses the store sees them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Home, body, id_of, patient};

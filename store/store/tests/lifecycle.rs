@@ -1,5 +1,7 @@
 //! From created to erased: locks, limits, keys, rollback.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::time::Duration;

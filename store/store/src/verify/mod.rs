@@ -164,13 +164,21 @@ struct Verification<'v> {
 impl Verification<'_> {
     fn run(&mut self, options: VerifyOptions) -> Result<()> {
         self.tell("database", 0, 0);
-        self.report.database = keepwell_sqlcipher::verify(&self.reader.connection)?;
-        self.reopen()?;
+        self.report.database = self.database()?;
         self.tell("audit", 0, 0);
         self.report.audit = self.audit()?;
         let latest = self.changes()?;
         self.resources(&latest, options)?;
         self.attachments()
+    }
+
+    /// On a connection of its own, which may empty the log first and may meet damage.
+    fn database(&self) -> Result<Vec<Damage>> {
+        let options = self.inner.options.connection(false);
+        let connection =
+            keepwell_sqlcipher::open(&self.inner.database_path(), self.open.database().expose(), &options)?;
+        self.inner.watch(&connection);
+        Ok(keepwell_sqlcipher::verify(&connection)?)
     }
 
     fn audit(&mut self) -> Result<Option<AuditReport>> {
@@ -200,7 +208,7 @@ impl Verification<'_> {
     }
 
     fn tell(&mut self, step: &'static str, done: u64, total: u64) {
-        if done % PROGRESS_ROWS == 0 || done == total {
+        if done.is_multiple_of(PROGRESS_ROWS) || done == total {
             (self.progress)(&VerifyProgress { step, done, total });
         }
     }

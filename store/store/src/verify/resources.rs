@@ -152,18 +152,23 @@ impl Resource {
             .optional()?;
         let Some((type_code, id, current)) = row else { return Ok(None) };
         let mut found = Found::new();
-        if self.is_logged && (current.change, current.version) != (self.latest.sequence, self.latest.version)
-        {
-            found.push((Some(self.latest.version), DefectKind::NotTheVersionLogged));
+        let is_stale = self.is_logged
+            && (current.change, current.version) != (self.latest.sequence, self.latest.version);
+        // A resource that the log does not know at all has a first version at least.
+        let newest = if is_stale { self.latest.version.max(1) } else { current.version };
+        let mut content = None;
+        if is_stale {
+            found.push((Some(newest), DefectKind::NotTheVersionLogged));
+        } else {
+            content = self.content(reader, type_code, &current, None, &mut found)?;
         }
-        let mut content = self.content(reader, type_code, &current, None, &mut found)?;
         if self.options.references
             && let Some(content) = &content
         {
             self.references(&reader.connection, preparer, content, current.version, &mut found)?;
         }
         // From the newest to the oldest: each may be compressed against the one after it.
-        let mut expected = current.version - 1;
+        let mut expected = newest - 1;
         let mut superseded = 0;
         for version in self.superseded(&reader.connection)? {
             superseded += 1;

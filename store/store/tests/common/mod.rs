@@ -1,5 +1,6 @@
 //! What the integration tests share: a store in a temporary directory, a clock that the test moves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::{Path, PathBuf};

@@ -14,39 +14,39 @@ use keepwell_store::{Actor, Session, Store, StoreOptions};
 use tempfile::TempDir;
 
 /// A store in a directory that goes with it.
-pub struct Place {
-    pub directory: TempDir,
-    pub keychain: Arc<dyn Keychain>,
+pub(crate) struct Place {
+    pub(crate) directory: TempDir,
+    pub(crate) keychain: Arc<dyn Keychain>,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), keychain: Arc::new(MemoryKeychain::new()) }
     }
 
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("store")
     }
 
-    pub fn options(&self) -> StoreOptions {
+    pub(crate) fn options(&self) -> StoreOptions {
         let mut options = StoreOptions::new("tests", "bench", Some(self.keychain.clone()));
         options.memory_security = false;
         options.policy = Policy { stretching: Stretching::FLOOR, ..Policy::default() };
         options
     }
 
-    pub fn create(&self) -> Store {
+    pub(crate) fn create(&self) -> Store {
         Store::create(&self.path(), self.options(), None).unwrap()
     }
 
-    pub fn open(&self) -> Store {
+    pub(crate) fn open(&self) -> Store {
         let store = Store::open(&self.path(), self.options()).unwrap();
         store.unlock(None).unwrap();
         store
     }
 
     /// The database of a closed store, under its key: what only a forger with that key could have.
-    pub fn database(&self) -> rusqlite::Connection {
+    pub(crate) fn database(&self) -> rusqlite::Connection {
         let keys = self.keys();
         let options = keepwell_sqlcipher::Options { memory_security: false, ..Default::default() };
         keepwell_sqlcipher::open(&self.path().join("store.db"), keys.database.expose(), &options).unwrap()
@@ -59,20 +59,18 @@ impl Place {
     }
 }
 
-pub fn session(store: &Store) -> Session {
+pub(crate) fn session(store: &Store) -> Session {
     store.session(Actor::new("dr.who", "tests", "bench").unwrap()).unwrap()
 }
 
-pub fn resource_type(name: &str) -> ResourceType {
+pub(crate) fn resource_type(name: &str) -> ResourceType {
     ResourceType::parse(name).unwrap()
 }
 
 /// A file of the shared data; says so and gives nothing when there is none.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("KEEPWELL_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("KEEPWELL_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let path = root.join(name);
     if path.exists() {
         return Some(path);
@@ -82,7 +80,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// The files of a shared directory with this ending, sorted.
-pub fn shared_files(directory: &str, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn shared_files(directory: &str, ending: &str) -> Vec<PathBuf> {
     let Some(directory) = shared(directory) else { return Vec::new() };
     let paths = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = paths.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
@@ -91,7 +89,7 @@ pub fn shared_files(directory: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 /// What a file holds, decompressed.
-pub fn content(path: &Path) -> Vec<u8> {
+pub(crate) fn content(path: &Path) -> Vec<u8> {
     let file = File::open(path).unwrap();
     let mut content = Vec::new();
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -103,21 +101,21 @@ pub fn content(path: &Path) -> Vec<u8> {
 }
 
 /// The documents of NDJSON.
-pub fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
 }
 
 /// Resources by type and id, each as its bytes without meta.versionId and meta.lastUpdated.
 #[derive(Default)]
-pub struct Bodies {
+pub(crate) struct Bodies {
     walker: Walker,
-    pub by_name: HashMap<(ResourceType, String), Vec<u8>>,
-    pub nameless: Vec<Vec<u8>>,
+    pub(crate) by_name: HashMap<(ResourceType, String), Vec<u8>>,
+    pub(crate) nameless: Vec<Vec<u8>>,
 }
 
 impl Bodies {
     /// Adds a resource; a later one of the same name replaces it.
-    pub fn add(&mut self, resource: &[u8]) {
+    pub(crate) fn add(&mut self, resource: &[u8]) {
         let walk = self.walker.walk(resource).unwrap();
         let mut body = Vec::new();
         strip(resource, &walk, None, &[], &mut body);
@@ -129,7 +127,7 @@ impl Bodies {
 }
 
 /// `count` Observations of fifty patients.
-pub fn observations(count: usize) -> String {
+pub(crate) fn observations(count: usize) -> String {
     let mut text = String::new();
     for number in 0..count {
         let patient = number % 50;
