@@ -14,7 +14,7 @@
 //! leaves nothing behind; a restored store has its own name and keys, and its trail says where it came from.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use keepwell_sqlcipher::Connection;
@@ -268,10 +268,10 @@ impl Store {
         restored
     }
 
-    fn restored(directory: &Path, vault: Vault, options: StoreOptions, keys: Keys) -> Result<Self> {
+    fn restored(directory: &Path, vault: Vault, options: StoreOptions, mut keys: Keys) -> Result<Self> {
         let inner = Inner::new(directory, vault, options);
         let started = inner
-            .open_database(&keys)
+            .open_database(&mut keys)
             .and_then(|connection| inner.start(connection, keys, Action::Restore, false));
         if let Err(error) = started {
             let _ = inner.vault().erase();
@@ -281,7 +281,7 @@ impl Store {
     }
 }
 
-fn read_header(archive: &mut dyn Read, passphrase: &Passcode) -> Result<(Header, ArchiveKeys)> {
+fn read_header(archive: &mut dyn BufRead, passphrase: &Passcode) -> Result<(Header, ArchiveKeys)> {
     let mut magic = [0; MAGIC.len()];
     read_exact(archive, &mut magic).map_err(|_| ArchiveError::NotAnArchive)?;
     if magic != MAGIC {
@@ -289,13 +289,7 @@ fn read_header(archive: &mut dyn Read, passphrase: &Passcode) -> Result<(Header,
         return Err(if is_ours { ArchiveError::TooNew } else { ArchiveError::NotAnArchive }.into());
     }
     let mut line = Vec::new();
-    let mut bytes = archive.bytes().take(HEADER_BYTES_MAX as usize);
-    while let Some(byte) = bytes.next() {
-        line.push(byte.map_err(Error::io("reading an archive"))?);
-        if line.ends_with(b"\n") {
-            break;
-        }
-    }
+    archive.take(HEADER_BYTES_MAX).read_until(b'\n', &mut line).map_err(Error::io("reading an archive"))?;
     let mut check = [0; CHECK_BYTES];
     read_exact(archive, &mut check)?;
     let damaged = Error::from(ArchiveError::Damaged);

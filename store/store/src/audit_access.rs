@@ -5,7 +5,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::audit::{self, Action, AuditAnchor, AuditPage, AuditQuery, AuditReport, ExportError, Outcome};
+use crate::audit::{
+    self, Action, AuditAnchor, AuditCheckpoint, AuditPage, AuditQuery, AuditReport, ExportError, Outcome,
+};
 use crate::error::{Error, Result};
 use crate::inner::{Open, Reader, plain_event};
 use crate::privileged::Privileged;
@@ -44,6 +46,17 @@ impl Session {
                 (outcome, serde_json::json!({ "records": report.records, "findings": findings }))
             },
         )
+    }
+
+    /// The last signed checkpoint, to be kept elsewhere, and the key that verifies it (a C2SP verifier key line).
+    ///
+    /// # Errors
+    /// [`keepwell_vault::Error::Locked`] and those of the database.
+    pub fn audit_checkpoint(&self) -> Result<(Option<AuditCheckpoint>, String)> {
+        let open = self.enter()?;
+        let writer = open.writer();
+        let latest = audit::latest_checkpoint(writer.connection())?;
+        Ok((latest, writer.chain().verifier_key()))
     }
 
     /// Looks at the trail, reads that were waiting included, and records that.

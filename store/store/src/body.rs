@@ -146,6 +146,7 @@ fn split(stored: &[u8]) -> Result<(u8, usize, &[u8])> {
 }
 
 /// LEB128: seven bits a byte, lowest first.
+#[expect(clippy::cast_possible_truncation, reason = "what is cast has seven bits")]
 fn write_varint(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);

@@ -130,7 +130,7 @@ fn export(
         for version in versions {
             if let Some((body, _)) = version_body(&snapshot, decoder, attachments, &head, version)? {
                 lines.write(body).map_err(&failed)?;
-                if lines.written.lines % PROGRESS_RESOURCES == 0 {
+                if lines.written.lines.is_multiple_of(PROGRESS_RESOURCES) {
                     progress(&lines.written);
                 }
             }

@@ -125,11 +125,12 @@ impl Inner {
         self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the database with its key, or with the other one where a rotation was interrupted.
-    pub(crate) fn open_database(&self, keys: &Keys) -> Result<Connection> {
+    /// Opens the database with its key, or with the other one where a rotation was interrupted: that one is
+    /// `keys.database` from then on.
+    pub(crate) fn open_database(&self, keys: &mut Keys) -> Result<Connection> {
         let (path, options) = (self.database_path(), self.options.connection(false));
         let opened = keepwell_sqlcipher::open(&path, keys.database.expose(), &options);
-        let mut connection = match (opened, &keys.pending_database) {
+        let mut connection = match (opened, keys.pending_database.take()) {
             (Ok(connection), None) => connection,
             (Ok(connection), Some(_)) => {
                 self.vault.finish_database_rotation(false)?;
@@ -138,6 +139,7 @@ impl Inner {
             (Err(OpenError::NotADatabase), Some(pending)) => {
                 let connection = keepwell_sqlcipher::open(&path, pending.expose(), &options)?;
                 self.vault.finish_database_rotation(true)?;
+                keys.database = pending;
                 connection
             }
             (Err(error), _) => return Err(error.into()),
@@ -278,7 +280,8 @@ impl Inner {
         let mut writer = open.writer();
         let (result, changes) = writer.run(self.now_ms(), header, work)?;
         if !changes.is_empty() {
-            self.vault.set_unsynced(writer.last_change().unsigned_abs())?;
+            // The work is committed: a seal that cannot be written must not make it look undone.
+            let _ = self.vault.set_unsynced(writer.last_change().unsigned_abs());
         }
         drop(writer);
         self.observers.publish(changes);
@@ -288,14 +291,13 @@ impl Inner {
     /// Records an event that is about no resource.
     pub(crate) fn record(
         &self,
+        open: &Open,
         actor: i64,
         action: Action,
         outcome: Outcome,
         detail: Option<&str>,
     ) -> Result<()> {
-        let open = self.enter(None)?;
-        let mut writer = open.writer();
-        writer.record(self.now_ms(), [plain_event(actor, action, outcome, detail)])
+        open.writer().record(self.now_ms(), [plain_event(actor, action, outcome, detail)])
     }
 
     /// Queues the record of a read, or writes it at once in strict mode.

@@ -89,7 +89,8 @@ impl<'s> Privileged<'s> {
         let inner = &self.session.store.inner;
         let done = inner.rotate_database_key(self.session.generation);
         let outcome = if done.is_ok() { Outcome::Success } else { Outcome::SeriousFailure };
-        inner.record(self.session.actor_key, Action::DatabaseRekeyed, outcome, None)?;
+        let open = self.session.enter()?;
+        inner.record(&open, self.session.actor_key, Action::DatabaseRekeyed, outcome, None)?;
         done
     }
 
@@ -122,11 +123,11 @@ impl<'s> Privileged<'s> {
         action: Action,
         act: impl FnOnce(&Vault) -> Result<(), keepwell_vault::Error>,
     ) -> Result<()> {
-        let _open = self.session.enter()?;
+        let open = self.session.enter()?;
         let inner = &self.session.store.inner;
         let done = act(inner.vault());
         let outcome = if done.is_ok() { Outcome::Success } else { Outcome::MinorFailure };
-        inner.record(self.session.actor_key, action, outcome, None)?;
+        inner.record(&open, self.session.actor_key, action, outcome, None)?;
         Ok(done?)
     }
 }

@@ -318,9 +318,15 @@ impl Session {
     /// # Errors
     /// [`keepwell_vault::Error::WrongPasscode`] and the like when a passcode is set.
     pub fn elevate(&self, passcode: Option<&Passcode>) -> Result<Privileged<'_>> {
-        let _open = self.enter()?;
+        let open = self.enter()?;
         if let Err(error) = self.store.inner.vault().unlock(passcode) {
-            self.store.inner.record(self.actor_key, Action::AccessDenied, Outcome::MinorFailure, None)?;
+            self.store.inner.record(
+                &open,
+                self.actor_key,
+                Action::AccessDenied,
+                Outcome::MinorFailure,
+                None,
+            )?;
             return Err(error.into());
         }
         Ok(Privileged::new(self))
@@ -331,8 +337,8 @@ impl Session {
     /// # Errors
     /// Those of the audit trail.
     pub fn close(self) -> Result<()> {
-        let _open = self.enter()?;
-        self.store.inner.record(self.actor_key, Action::Logout, Outcome::Success, None)
+        let open = self.enter()?;
+        self.store.inner.record(&open, self.actor_key, Action::Logout, Outcome::Success, None)
     }
 
     fn read_version(

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keepwell_sqlcipher::Options;
-use keepwell_vault::{Clock, Config, Keychain, Keys, Passcode, Policy, State, Suspicion, SystemClock, Vault};
+use keepwell_vault::{
+    Clock, Config, Erasure, Keychain, Keys, Passcode, Policy, State, Suspicion, SystemClock, Vault,
+};
 
 use crate::audit::{Action, Actor, Outcome};
 use crate::change_feed::{self, Change, ChangeFeed};
@@ -86,15 +88,21 @@ impl Store {
     pub fn create(directory: &Path, options: StoreOptions, passcode: Option<&Passcode>) -> Result<Self> {
         let (vault, keys) = Vault::create(directory, options.vault_config(), passcode)?;
         let inner = Inner::new(directory, vault, options);
-        let mut connection = keepwell_sqlcipher::create(
-            &inner.database_path(),
-            keys.database.expose(),
-            &inner.options.connection(false),
-        )?;
+        if let Err(error) = Self::fill(&inner, keys) {
+            // There was nothing before, and nothing of it has been used: what cannot be removed now is erased later.
+            let _ = inner.vault().erase();
+            return Err(error);
+        }
+        Ok(Self::with_housekeeper(inner))
+    }
+
+    fn fill(inner: &Inner, keys: Keys) -> Result<()> {
+        let options = inner.options.connection(false);
+        let mut connection =
+            keepwell_sqlcipher::create(&inner.database_path(), keys.database.expose(), &options)?;
         schema::migrate(&mut connection)?;
         schema::initialise(&connection, &inner.vault().store_id())?;
-        inner.start(connection, keys, Action::Initialised, false)?;
-        Ok(Self::with_housekeeper(inner))
+        inner.start(connection, keys, Action::Initialised, false)
     }
 
     /// Takes hold of the store in `directory`; it stays locked until [`Self::unlock`].
@@ -118,9 +126,9 @@ impl Store {
         passphrase: &Passcode,
         passcode: Option<&Passcode>,
     ) -> Result<Self> {
-        let (vault, keys) = Vault::recover(directory, options.vault_config(), passphrase, passcode)?;
+        let (vault, mut keys) = Vault::recover(directory, options.vault_config(), passphrase, passcode)?;
         let inner = Inner::new(directory, vault, options);
-        let connection = inner.open_database(&keys)?;
+        let connection = inner.open_database(&mut keys)?;
         inner.start(connection, keys, Action::Recovered, false)?;
         Ok(Self::with_housekeeper(inner))
     }
@@ -150,8 +158,22 @@ impl Store {
         if inner.is_open() {
             return Ok(());
         }
+        let failures = inner.vault().failed_attempts().unwrap_or(0);
         let keys = inner.vault().unlock_with(passcode, suspicion)?;
-        self.start(keys, Action::Unlock, suspicion)
+        self.start(keys, Action::Unlock, suspicion)?;
+        if failures > 0 {
+            // They could not be written down while the store was locked.
+            let open = inner.enter(None)?;
+            let detail = format!("{{\"attempts\":{failures}}}");
+            inner.record(
+                &open,
+                open.system_actor,
+                Action::UnlockFailed,
+                Outcome::MinorFailure,
+                Some(&detail),
+            )?;
+        }
+        Ok(())
     }
 
     /// Goes on after [`Self::suspend`].
@@ -163,10 +185,10 @@ impl Store {
         self.start(keys, Action::Resume, Suspicion::Refuse)
     }
 
-    fn start(&self, keys: Keys, first: Action, suspicion: Suspicion) -> Result<()> {
+    fn start(&self, mut keys: Keys, first: Action, suspicion: Suspicion) -> Result<()> {
         let inner = &self.inner;
         let started = inner
-            .open_database(&keys)
+            .open_database(&mut keys)
             .and_then(|connection| inner.start(connection, keys, first, suspicion == Suspicion::Adopt));
         if started.is_err() {
             inner.vault().lock();
@@ -189,6 +211,16 @@ impl Store {
     /// As [`Self::lock`].
     pub fn suspend(&self) -> Result<()> {
         self.inner.lock(Action::Suspend, None)
+    }
+
+    /// Destroys the keys, then the files: nothing that was copied before can be opened with anything left here.
+    ///
+    /// # Errors
+    /// [`keepwell_vault::Error::Io`]: call it again, it goes on where it was.
+    pub fn erase(self) -> Result<Erasure> {
+        // Its last record goes with it; what matters is that every connection is closed.
+        let _ = self.inner.lock(Action::Erased, None);
+        Ok(self.inner.vault().erase()?)
     }
 
     /// What the store is ready for.

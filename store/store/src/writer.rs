@@ -489,7 +489,7 @@ impl Unit<'_> {
     /// Moves the current version into history, compressed against what replaces it.
     fn supersede(&mut self, head: &Head, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<()> {
         let body = match (old, new, &head.body) {
-            (Some(old), Some(new), Some(_)) if head.version % KEYFRAME != 0 => {
+            (Some(old), Some(new), Some(_)) if !head.version.is_multiple_of(KEYFRAME) => {
                 Some(Encoder::encode_against(old, new))
             }
             (_, _, body) => body.clone(),

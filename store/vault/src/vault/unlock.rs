@@ -138,6 +138,21 @@ impl Vault {
         Err(Error::WrongPasscode { retry_after: failed.delay(), attempts_left })
     }
 
+    /// Wrong passcodes since the last right one, as counted in the keychain. Needs no key; 0 without a passcode.
+    ///
+    /// # Errors
+    /// A failure of the keychain.
+    pub fn failed_attempts(&self) -> Result<u32, Error> {
+        let work = self.work();
+        let header = &work.file.header;
+        if header.current.passcode.is_none() {
+            return Ok(0);
+        }
+        let record = self.chain.attempts(header.store)?;
+        let key = header.current.attempts_key();
+        Ok(Attempts::decode(record.as_deref().map(Vec::as_slice), header.store, key).failures)
+    }
+
     /// Refuses while a delay runs; otherwise writes the attempt down as a failure, until it proves right.
     fn count_attempt(&self, work: &mut Work) -> Result<Attempts, Error> {
         let (store, key) = (work.file.header.store, work.file.header.current.attempts_key());
