@@ -83,6 +83,7 @@ fn passcode_rotation_and_recovery_keep_the_data() {
     privileged.rotate_database_key().unwrap();
     session.update(patient(), "p", &body("p", "B"), Precondition::Match(1)).unwrap();
     privileged.set_recovery(&passcode("a long recovery phrase")).unwrap();
+    drop(session);
     home.store.lock().unwrap();
     let wrong = home.store.unlock(Some(&passcode("4321")));
     assert!(matches!(wrong, Err(Error::Vault(vault::Error::WrongPasscode { .. }))));

@@ -103,7 +103,7 @@ fn begin(directory: &Path, clock: &dyn Clock) -> Result<Erasure, Error> {
     // A damaged key file, or a count that cannot be read, is no reason to keep the store.
     let store = KeyFile::read(&directory.join(KEY_FILE)).ok().flatten().map(|file| file.header.store);
     let unsynced = status::unsynced(directory).ok().flatten();
-    let erasure = Erasure {
+    let mut erasure = Erasure {
         store: store.or_else(|| unsynced.map(|unsynced| unsynced.store)),
         begun_ms: clock.wall_ms(),
         finished_ms: None,
@@ -114,7 +114,12 @@ fn begin(directory: &Path, clock: &dyn Clock) -> Result<Erasure, Error> {
         bytes: 0,
         unsynced: unsynced.map(|unsynced| unsynced.count),
     };
-    write(directory, &erasure)?;
+    if write(directory, &erasure).is_err() {
+        // The disk may be full. The key file goes first then, which makes room; without it nothing opens either.
+        erasure.key_file_destroyed =
+            disk::shred(&directory.join(KEY_FILE)).map_err(Error::io("destroying the key file"))?;
+        write(directory, &erasure)?;
+    }
     Ok(erasure)
 }
 

@@ -24,7 +24,7 @@ use crate::erase::{self, Erasure};
 use crate::error::{Error, Part};
 use crate::key::{Key, Keys};
 use crate::key_file::{Factors, Header, KeyFile, PasscodeFactor};
-use crate::layout::{self, BLOB_DIRECTORY, ERASED_FILE, KEY_FILE};
+use crate::layout::{self, BLOB_DIRECTORY, BOOT_FILE, ERASED_FILE, KEY_FILE, STATUS_FILE};
 use crate::lock;
 use crate::passcode::{Passcode, Salted};
 use crate::policy::{Config, Policy};
@@ -189,12 +189,25 @@ impl Vault {
         disk::create_private_directory(directory).map_err(Error::io("making the store directory"))?;
         let lock = lock::take(directory)?;
         refuse_existing(directory)?;
-        let store = StoreId::generate();
-        let made = make(directory, &chain, store, &config, passcode, audit);
-        let (file, opened) = made.inspect_err(|_| {
-            // The store never came to be; its items are stale and a later create purges what is left now.
-            let _ = chain.purge(store);
-        })?;
+        let (store, undoing) = (StoreId::generate(), Chain::new(directory, &config));
+        Self::begin(directory, config, chain, store, passcode, audit, lock).inspect_err(|_| {
+            // The store never came to be; a later create purges items that stay now.
+            let _ = undoing.purge(store);
+            unmake(directory);
+        })
+    }
+
+    /// The part of a creation that must be undone if it fails.
+    fn begin(
+        directory: &Path,
+        config: Config,
+        chain: Chain,
+        store: StoreId,
+        passcode: Option<&Passcode>,
+        audit: Option<Key>,
+        lock: File,
+    ) -> Result<(Self, Keys), Error> {
+        let (file, opened) = make(directory, &chain, store, &config, passcode, audit)?;
         let keys = file.header.keys(&opened.kek)?;
         let vault = Self::assemble(directory, config, chain, file, lock)?;
         vault.enter(&mut vault.work(), opened, None)?;
@@ -531,4 +544,13 @@ fn make(
     let opened = Opened::new(&header, kek, factors.passcode)?;
     let file = KeyFile::write(&directory.join(KEY_FILE), header, &opened.kek)?;
     Ok((file, opened))
+}
+
+/// Empties a directory that [`make`] could not fill. It was looked at before: no store was in it.
+fn unmake(directory: &Path) {
+    let key_file = directory.join(KEY_FILE);
+    for path in [disk::temporary_of(&key_file), key_file, directory.join(BOOT_FILE), directory.join(STATUS_FILE)] {
+        let _ = disk::remove(&path);
+    }
+    let _ = std::fs::remove_dir(directory.join(BLOB_DIRECTORY));
 }
