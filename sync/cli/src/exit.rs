@@ -1,0 +1,146 @@
+//! How a command ends: the failure, as it is printed, and the exit code.
+//!
+//! Invariant: what is printed here carries no patient data: numbers, fixed texts, and FHIRPath places.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use keepwell_store::Error;
+
+/// Issues of one resource that are printed at the most.
+const ISSUES_MAX: usize = 20;
+
+/// The first digit of an error says who can act; the exit code follows it.
+const DATA: u8 = 1;
+const USAGE: u8 = 2;
+const KEY: u8 = 3;
+const STORAGE: u8 = 5;
+/// Also that of a panic.
+pub(crate) const BUG: u8 = 70;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The store, the vault or the file system refused.
+    Store(Error),
+    /// The command line asks for what cannot be.
+    Usage(&'static str),
+    /// Whoever reads our output has gone; there is nobody to tell.
+    NobodyReads,
+    /// A step of the demo did not hold.
+    NotHeld(&'static str),
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<keepwell_vault::Error> for Failure {
+    fn from(error: keepwell_vault::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// For `map_err`: a file operation that failed while doing `step`.
+pub(crate) fn io(step: &'static str) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::Store(Error::Io { step, kind: error.kind() })
+}
+
+impl Failure {
+    /// Tells the person, or with `json` the program, on standard error.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        let (code, exit, message) = match self {
+            Self::Store(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
+            Self::Usage(text) => (None, USAGE, (*text).to_owned()),
+            Self::NobodyReads => return ExitCode::SUCCESS,
+            Self::NotHeld(what) => (Some(900), BUG, format!("this did not hold: {what}")),
+        };
+        let mut out = io::stderr().lock();
+        // Nothing can be done for a reader who has closed standard error.
+        let _ = if json {
+            let outcome = match self {
+                Self::Store(error) => serde_json::from_str(&error.operation_outcome()).ok(),
+                _ => None::<serde_json::Value>,
+            };
+            let told = serde_json::json!({ "error": code, "message": message, "outcome": outcome });
+            writeln!(out, "{told}")
+        } else {
+            self.print(&mut out, code, &message)
+        };
+        ExitCode::from(exit)
+    }
+
+    fn print(&self, out: &mut dyn Write, code: Option<u16>, message: &str) -> io::Result<()> {
+        match code {
+            Some(code) => writeln!(out, "error {code}: {message}")?,
+            None => writeln!(out, "error: {message}")?,
+        }
+        let Self::Store(error) = self else { return Ok(()) };
+        if let Some(hint) = hint(error.code()) {
+            writeln!(out, "  {hint}")?;
+        }
+        let issues = error.issues();
+        for issue in issues.iter().filter(|issue| !issue.expression.is_empty()).take(ISSUES_MAX) {
+            writeln!(out, "  {}: {}", issue.expression, issue.diagnostics)?;
+        }
+        if issues.len() > ISSUES_MAX {
+            writeln!(out, "  and {} more", issues.len() - ISSUES_MAX)?;
+        }
+        match wait_s(error) {
+            Some(seconds) if seconds > 0 => writeln!(out, "  try again in {seconds} s"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The exit code for an error's number.
+fn exit_code(code: u16) -> u8 {
+    match code / 100 {
+        1 => DATA,
+        2 => KEY,
+        5 => STORAGE,
+        _ => BUG,
+    }
+}
+
+/// What a person at the terminal can do.
+fn hint(code: u16) -> Option<&'static str> {
+    Some(match code {
+        204 => "give it with --passcode-file, or run in a terminal to be asked",
+        214 => "start a keyring, or choose another place for the key with --keychain file:DIR",
+        215 => "name its keychain with --keychain, or move the store with `keepwell recover use`",
+        218 => "another command or program works with it; wait for that to end",
+        219 => "make one with `keepwell init`, or name its directory with --store",
+        222 | 223 => "look into it, then `keepwell unlock --adopt` or `keepwell quarantine mark`",
+        224 => "see `keepwell quarantine status`",
+        504 | 505 | 520 => "see `keepwell verify`",
+        _ => return None,
+    })
+}
+
+fn wait_s(error: &Error) -> Option<u128> {
+    use keepwell_vault::Error::{Throttled, WrongPasscode};
+    match error {
+        Error::Vault(WrongPasscode { retry_after, .. } | Throttled { retry_after }) => {
+            Some(retry_after.as_millis().div_ceil(1_000))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_follow_the_first_digit() {
+        for (code, exit) in [(101, 1), (118, 1), (205, 3), (230, 3), (502, 5), (522, 5), (900, 70), (300, 70)]
+        {
+            assert_eq!(exit_code(code), exit, "{code}");
+        }
+    }
+}
