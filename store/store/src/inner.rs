@@ -28,9 +28,6 @@ pub const READS_WAITING_MAX: usize = 100;
 /// How old the anchor outside the file may get while the store is in use.
 const ANCHOR_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// Readers that are kept for the next interaction.
-const READERS_IDLE_MAX: usize = 4;
-
 /// The user that events are attributed to before anyone has logged in.
 const SYSTEM_USER: &str = "system";
 
@@ -50,6 +47,7 @@ pub(crate) struct Inner {
 /// What exists only while the store is unlocked.
 pub(crate) struct Open {
     writer: Mutex<Writer>,
+    /// As many as there ever were threads reading at once.
     idle_readers: Mutex<Vec<Reader>>,
     pub(crate) attachments: Attachments,
     database: Key,
@@ -227,9 +225,8 @@ impl Inner {
         };
         let completed = self.complete(&open, action, detail);
         drop(open);
-        if action == Action::Suspend {
-            self.vault.suspend()?;
-        } else {
+        let suspended = action == Action::Suspend && self.vault.suspend().is_ok();
+        if !suspended {
             self.vault.lock();
         }
         completed
@@ -487,10 +484,6 @@ impl DerefMut for LentReader<'_> {
 impl Drop for LentReader<'_> {
     fn drop(&mut self) {
         let mut idle = self.open.idle_readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reader) = self.reader.take()
-            && idle.len() < READERS_IDLE_MAX
-        {
-            idle.push(reader);
-        }
+        idle.extend(self.reader.take());
     }
 }
