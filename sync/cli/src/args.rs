@@ -509,7 +509,7 @@ pub(crate) enum AuditCommand {
 pub(crate) struct AuditFilter {
     /// Who acted
     #[arg(long = "by", value_name = "USER")]
-    pub(crate) user: Option<String>,
+    pub(crate) who: Option<String>,
     /// Through which app
     #[arg(long)]
     pub(crate) app: Option<String>,

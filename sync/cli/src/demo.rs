@@ -13,7 +13,7 @@ use keepwell_fhir::ResourceType;
 use keepwell_fhir::patch::PatchFormat;
 use keepwell_store::audit::AuditQuery;
 use keepwell_store::{Error, HistoryQuery, Operation, Precondition, Resource, Session, Store, VerifyOptions};
-use keepwell_vault::{Error as VaultError, Passcode, Suspicion, Vault, backup};
+use keepwell_vault::{Error as VaultError, Passcode, Suspicion, Vault};
 
 use self::data::Loaded;
 use self::stage::Stage;
@@ -287,8 +287,8 @@ fn look_at_the_disk(stage: &mut Stage, session: &Session, example: &Resource) ->
             check(!contains(&content, word.as_bytes()), "no word of a patient is on the disk in clear")?;
         }
     }
-    let report = backup::check(stage.directory(), None)?;
-    check(report.is_complete(), "every backup mark that this platform knows is in place")?;
+    let marks = session.store().vault().apply_backup_marks()?;
+    check(marks.is_complete(), "every backup mark that this platform knows is in place")?;
     stage.say(&format!("{} on disk were searched for {} names and", size(bytes), words.len()))?;
     stage.say("numbers of that patient: none is there. The folder is marked to stay out of backups.")
 }

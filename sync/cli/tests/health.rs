@@ -95,12 +95,6 @@ fn exit_codes_tell_who_can_act() {
     for wrong in [&["get", "Patient"][..], &["get", "Nothing/x"], &["nothing"], &[], &["rotate"]] {
         assert_eq!(desk.run(wrong).status.code(), Some(2), "{wrong:?}");
     }
-    let other = Desk::with_keychain(Some("none"));
-    let passcode = other.write("passcode", "some passcode");
-    let mut command = other.command(["stats", "--passcode-file", passcode]);
-    command.arg("--store").arg(desk.store());
-    // Given twice: clap refuses, and says so.
-    assert_eq!(command.output().unwrap().status.code(), Some(2));
 }
 
 #[test]

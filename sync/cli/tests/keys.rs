@@ -156,7 +156,14 @@ fn a_secret_is_no_argument_no_variable_and_not_in_the_process_list() {
     // It waits for the end of the file with the passcode in its hands.
     #[cfg(target_os = "linux")]
     {
-        let line = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
+        let path = format!("/proc/{}/cmdline", child.id());
+        // For a moment after the start of a program the system shows nothing.
+        let line = (0..500)
+            .find_map(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                std::fs::read(&path).ok().filter(|line| !line.is_empty())
+            })
+            .unwrap();
         let line = String::from_utf8_lossy(&line).into_owned();
         assert!(line.contains("--passcode-file") && !line.contains(PASSCODE), "{line}");
     }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use keepwell_sqlcipher::{Connection, Options, StorageError, classify};
+use keepwell_sqlcipher::{Connection, Migration, Options, StorageError, classify, migrate};
 use keepwell_store::Error;
 use keepwell_vault::Key;
 
@@ -15,7 +15,11 @@ use crate::exit::Result;
 
 const FILE: &str = "baseline.db";
 
-const SCHEMA: &str = "CREATE TABLE body (id TEXT PRIMARY KEY, json BLOB NOT NULL) STRICT";
+const SCHEMA: [Migration; 1] = [Migration {
+    number: 1,
+    name: "body",
+    sql: "CREATE TABLE body (id TEXT PRIMARY KEY, json BLOB NOT NULL) STRICT;",
+}];
 const INSERT: &str = "INSERT OR REPLACE INTO body (id, json) VALUES (?1, ?2)";
 
 /// What the baseline did.
@@ -29,9 +33,9 @@ pub(super) struct Baseline {
 pub(super) fn run(files: &[PathBuf], directory: &Path, batch: usize, options: &Options) -> Result<Baseline> {
     let place = tempfile::tempdir_in(directory).map_err(crate::exit::io("making a folder to measure in"))?;
     let key = Key::generate();
-    let connection =
+    let mut connection =
         keepwell_sqlcipher::create(&place.path().join(FILE), key.expose(), options).map_err(Error::from)?;
-    connection.execute_batch(SCHEMA).map_err(|error| Error::from(classify(&error)))?;
+    migrate(&mut connection, &SCHEMA).map_err(Error::from)?;
     let mut baseline = Baseline { resources: 0, json_bytes: 0, inserting: Duration::ZERO };
     for file in files {
         let bodies = bodies::of_file(file)?;

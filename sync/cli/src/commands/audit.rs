@@ -18,7 +18,7 @@ const DAY_S: u64 = 24 * 60 * 60;
 impl From<AuditFilter> for AuditQuery {
     fn from(filter: AuditFilter) -> Self {
         Self {
-            user: filter.user,
+            user: filter.who,
             app: filter.app,
             device: filter.device,
             resource: filter.resource.map(|place| (place.resource_type, place.id)),
