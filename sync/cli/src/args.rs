@@ -192,11 +192,11 @@ pub(crate) struct InitArgs {
 #[command(after_help = "\
 Examples:
   keepwell import patients.ndjson.zst
-  keepwell import --skip-errors synthea/*.json
+  keepwell import --skip-errors synthea/output/fhir
   zcat export.ndjson.gz | keepwell import -")]
 pub(crate) struct ImportArgs {
-    /// What to import; - is standard input
-    #[arg(required = true, value_name = "FILE")]
+    /// Files, or folders of them; - is standard input
+    #[arg(required = true, value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
     /// Make urn:uuid links between the entries of a Bundle point to the stored resources
     #[arg(long)]
@@ -812,7 +812,7 @@ Examples:
   keepwell bench store --data synthea/*.ndjson.zst --json
   keepwell bench store --data patients.ndjson --walk examples --rounds 1")]
 pub(crate) struct BenchStoreArgs {
-    /// Bundles and NDJSON to import
+    /// Bundles and NDJSON to import: files, or folders of them
     #[arg(long, required = true, num_args = 1.., value_name = "FILES")]
     pub(crate) data: Vec<PathBuf>,
     /// Walk the resources in these files and folders instead of the imported ones

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use self::ingest::Ingest;
 use crate::args::{BenchImportArgs, BenchStoreArgs};
 use crate::exit::{Failure, Result, io as io_failure};
+use crate::files;
 use crate::output::{Output, Table};
 use crate::progress;
 
@@ -104,6 +105,7 @@ fn rounded(value: f64) -> f64 {
 
 fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let rounds = args.rounds.max(1);
+    let data = &files::listed(&args.data)?;
     let bar = progress::bar("measuring", Some(2 * rounds as u64 + 3));
     let step = |name: &'static str| {
         bar.set_message(name);
@@ -119,14 +121,14 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     // By turns, so that a busy minute of the machine does not fall on one of the two alone.
     for _ in 0..rounds {
         step("bare SQLCipher");
-        let baseline = baseline::run(&args.data, place, batch, &plain)?;
+        let baseline = baseline::run(data, place, batch, &plain)?;
         raw.push(baseline.resources as f64 / baseline.inserting.as_secs_f64());
         counted = Some(baseline);
         step("import");
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(io_failure("removing a measured store"))?;
         }
-        ingests.push(ingest::into_new_store(&directory, &keychain, &args.data, false)?);
+        ingests.push(ingest::into_new_store(&directory, &keychain, data, false)?);
     }
     let counted = counted.ok_or(Failure::NotHeld("there was a round"))?;
     let disk_bytes = size_of(&directory).map_err(io_failure("measuring a store"))?;
@@ -139,11 +141,10 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     store.lock()?;
     drop(store);
     step("imports in processes of their own");
-    let alone = import_elsewhere(args, place, false)?;
-    let wiping = import_elsewhere(args, place, true)?;
+    let alone = import_elsewhere(data, place, false)?;
+    let wiping = import_elsewhere(data, place, true)?;
     step("walk");
-    let walk_mb_per_s =
-        walk(if args.walk.is_empty() { &args.data } else { &args.walk }, args.walk.is_empty())?;
+    let walk_mb_per_s = walk(if args.walk.is_empty() { data } else { &args.walk }, args.walk.is_empty())?;
     bar.finish_and_clear();
     Ok(Figures {
         resources: counted.resources,
@@ -246,7 +247,7 @@ fn creates(store: &Store, place: &Path) -> Result<(f64, f64)> {
 /// MB a second that one core walks, validation included.
 fn walk(paths: &[PathBuf], some_suffice: bool) -> Result<f64> {
     let (mut bodies, mut bytes) = (Vec::new(), 0);
-    for file in bodies::files(paths)? {
+    for file in files::listed(paths)? {
         if some_suffice && bytes >= WALK_BYTES {
             break;
         }
@@ -268,11 +269,11 @@ fn walk(paths: &[PathBuf], some_suffice: bool) -> Result<f64> {
 }
 
 /// Runs `bench import` with this program and reads what it printed.
-fn import_elsewhere(args: &BenchStoreArgs, place: &Path, wipe: bool) -> Result<Value> {
+fn import_elsewhere(data: &[PathBuf], place: &Path, wipe: bool) -> Result<Value> {
     let failed = io_failure("running an import in another process");
     let mut command = Command::new(std::env::current_exe().map_err(&failed)?);
     let directory = place.join(if wipe { "wiping" } else { "alone" });
-    command.args(["bench", "import", "--directory"]).arg(&directory).arg("--data").args(&args.data);
+    command.args(["bench", "import", "--directory"]).arg(&directory).arg("--data").args(data);
     if wipe {
         command.arg("--wipe");
     }

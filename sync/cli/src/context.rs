@@ -26,7 +26,7 @@ const NEW_PASSCODE: &str = "New passcode: ";
 pub(crate) struct Context {
     global: Global,
     pub(crate) out: Output,
-    directory: PathBuf,
+    directory: Option<PathBuf>,
     device: String,
     user: String,
     /// Asked for once at the most: a file may be a pipe, and a person should not type twice.
@@ -34,21 +34,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// # Errors
-    /// [`Failure::Usage`] when no directory is named and none can be guessed.
-    pub(crate) fn new(global: Global) -> Result<Self> {
-        let directory = match &global.store {
-            Some(directory) => directory.clone(),
-            None => default_directory().ok_or(Failure::Usage("name the directory with --store"))?,
-        };
+    pub(crate) fn new(global: Global) -> Self {
+        let directory = global.store.clone().or_else(default_directory);
         let user = global.user.clone().unwrap_or_else(system_user);
         let out = Output::new(global.json);
-        Ok(Self { global, out, directory, device: device(), user, passcode: OnceCell::new() })
+        Self { global, out, directory, device: device(), user, passcode: OnceCell::new() }
     }
 
     /// The directory of the store.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when none is named and none can be guessed.
+    pub(crate) fn directory(&self) -> Result<&Path> {
+        self.directory.as_deref().ok_or(Failure::Usage("name the directory with --store"))
     }
 
     pub(crate) fn options(&self) -> StoreOptions {
@@ -96,7 +94,7 @@ impl Context {
 
     /// Opens and unlocks the store, asking for the passcode where one is needed.
     pub(crate) fn unlocked(&self, suspicion: Suspicion) -> Result<Store> {
-        let store = Store::open(&self.directory, self.options())?;
+        let store = Store::open(self.directory()?, self.options())?;
         match store.unlock_with(None, suspicion) {
             Err(keepwell_store::Error::Vault(VaultError::PasscodeNeeded)) => {
                 store.unlock_with(Some(self.passcode()?), suspicion)?;

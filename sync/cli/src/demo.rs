@@ -6,7 +6,6 @@
 mod data;
 mod stage;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use keepwell_fhir::ResourceType;
@@ -18,7 +17,7 @@ use keepwell_vault::{Error as VaultError, Passcode, Suspicion, Vault};
 use self::data::Loaded;
 use self::stage::Stage;
 use crate::args::DemoArgs;
-use crate::exit::{Failure, Result, io as io_failure};
+use crate::exit::{Failure, Result};
 use crate::output::{grouped, size};
 
 /// Resources that are read for the figure.
@@ -363,24 +362,4 @@ fn erase(stage: &mut Stage, store: Store) -> Result<()> {
     let again = Vault::open(stage.directory(), stage.vault_config());
     check(matches!(again, Err(VaultError::Erased)), "an erased store cannot be opened")?;
     stage.say(&format!("The keys were destroyed in {}, and with them every copy of the data.", ms(elapsed)))
-}
-
-/// The FHIR files of a folder.
-fn files_of(folder: &std::path::Path) -> Result<Vec<PathBuf>> {
-    let failed = io_failure("reading the folder");
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(&failed)? {
-        let path = entry.map_err(&failed)?.path();
-        let name = path.to_string_lossy().into_owned();
-        let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-        if path.is_file() && (plain.ends_with(".json") || plain.ends_with(".ndjson")) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        Err(Failure::Usage("there are no .json or .ndjson files in the folder"))
-    } else {
-        Ok(files)
-    }
 }

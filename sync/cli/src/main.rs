@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod demo;
 mod exit;
+mod files;
 mod lines;
 mod output;
 mod progress;

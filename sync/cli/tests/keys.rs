@@ -170,3 +170,26 @@ fn a_secret_is_no_argument_no_variable_and_not_in_the_process_list() {
     drop(stdin);
     assert!(child.wait().unwrap().success());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_program_leaves_no_core_dump() {
+    let (desk, _) = with_passcode();
+    let mut child = desk
+        .command(["stats", "--passcode-file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let path = format!("/proc/{}/limits", child.id());
+    let is_off = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let limits = std::fs::read_to_string(&path).unwrap_or_default();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        core.is_some_and(|core| core.split_whitespace().take(2).eq(["0", "0"]))
+    });
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(is_off);
+}

@@ -1,8 +1,8 @@
 //! The resources of files as an import meets them: for the baseline and for the walker.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use keepwell_fhir::Walker;
@@ -66,25 +66,4 @@ fn decompressed(path: &Path) -> Result<Vec<u8>> {
         content = raw;
     }
     Ok(content)
-}
-
-/// The files named, and those in the folders named.
-pub(super) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let failed = io_failure("listing a folder to measure with");
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            for entry in fs::read_dir(path).map_err(&failed)? {
-                let path = entry.map_err(&failed)?.path();
-                let name = path.to_string_lossy().into_owned();
-                if [".json", ".ndjson", ".gz", ".zst"].iter().any(|ending| name.ends_with(ending)) {
-                    files.push(path);
-                }
-            }
-        } else {
-            files.push(path.clone());
-        }
-    }
-    files.sort();
-    Ok(files)
 }

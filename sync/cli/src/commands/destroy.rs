@@ -16,7 +16,7 @@ use crate::output::{grouped, size};
 const CONFIRMATION: &str = "erase";
 
 pub(super) fn quarantine(context: &Context, command: &QuarantineCommand) -> Result<()> {
-    let directory = context.directory();
+    let directory = context.directory()?;
     let now_ms = SystemClock::new().wall_ms();
     match command {
         QuarantineCommand::Status => show(context, quarantine::find(directory)?.as_ref()),
@@ -75,7 +75,7 @@ pub(super) fn erase(context: &Context, args: &EraseArgs) -> Result<()> {
     if !args.yes {
         confirm(context)?;
     }
-    let erasure = keepwell_vault::erase(context.directory(), &context.vault_config())?;
+    let erasure = keepwell_vault::erase(context.directory()?, &context.vault_config())?;
     context.out.show(
         || json!(erasure),
         |out| {
@@ -106,7 +106,7 @@ fn confirm(context: &Context) -> Result<()> {
     write!(
         terminal,
         "This destroys the store in {} for good. Type `{CONFIRMATION}` to go on: ",
-        context.directory().display()
+        context.directory()?.display()
     )
     .and_then(|()| terminal.flush())
     .map_err(&failed)?;

@@ -29,7 +29,7 @@ struct Health {
 }
 
 pub(super) fn doctor(context: &Context, args: &DoctorArgs) -> Result<()> {
-    let directory = context.directory();
+    let directory = context.directory()?;
     let state = Vault::state_of(directory)?;
     match state {
         State::Uninitialised => return Err(keepwell_vault::Error::Uninitialised.into()),

@@ -15,7 +15,7 @@ use crate::secret;
 const RECOVERY_PASSPHRASE: &str = "Recovery passphrase: ";
 
 pub(super) fn lock(context: &Context) -> Result<()> {
-    let vault = Vault::open(context.directory(), context.vault_config())?;
+    let vault = Vault::open(context.directory()?, context.vault_config())?;
     vault.forget()?;
     let has_passcode = vault.key_status().has_passcode;
     context.out.show(
@@ -33,7 +33,7 @@ pub(super) fn lock(context: &Context) -> Result<()> {
 pub(super) fn unlock(context: &Context, args: &UnlockArgs) -> Result<()> {
     let actor = context.actor()?;
     let suspicion = if args.adopt { Suspicion::Adopt } else { Suspicion::Refuse };
-    let store = Store::open(context.directory(), context.options())?;
+    let store = Store::open(context.directory()?, context.options())?;
     let status = store.vault().key_status();
     // Asked for even if it is remembered: to unlock is to prove that one knows it.
     let passcode = status.has_passcode.then(|| context.passcode()).transpose()?;
@@ -116,7 +116,7 @@ pub(super) fn recover(context: &Context, args: &RecoverUseArgs) -> Result<()> {
     let actor = context.actor()?;
     let passphrase = secret::existing(args.passphrase_file.as_deref(), RECOVERY_PASSPHRASE)?;
     let passcode = context.first_passcode(args.with_passcode)?;
-    let store = Store::recover(context.directory(), context.options(), &passphrase, passcode.as_ref())?;
+    let store = Store::recover(context.directory()?, context.options(), &passphrase, passcode.as_ref())?;
     store.session(actor).and_then(Session::close)?;
     store.lock()?;
     done(context, "the store is back, under a new key in the keychain")

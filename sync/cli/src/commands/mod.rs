@@ -20,8 +20,7 @@ use crate::{bench, demo};
 
 /// Does what the command line says.
 pub(crate) fn run(global: Global, command: Command) -> Result<()> {
-    let context = Context::new(global)?;
-    let context = &context;
+    let context = &Context::new(global);
     match command {
         Command::Sample(args) => transfer::sample(&args),
         Command::Init(args) => transfer::init(context, &args),

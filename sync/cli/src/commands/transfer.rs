@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::args::{ArchiveArgs, Day, ExportArgs, ImportArgs, InitArgs, RestoreArgs, SampleArgs};
 use crate::context::Context;
 use crate::exit::{Result, io as io_failure};
+use crate::files;
 use crate::output::{Table, grouped, refuse_terminal, size, write_to};
 use crate::progress;
 use crate::secret;
@@ -64,7 +65,7 @@ fn today() -> Day {
 
 pub(super) fn init(context: &Context, args: &InitArgs) -> Result<()> {
     let passcode = context.first_passcode(args.with_passcode)?;
-    let store = Store::create(context.directory(), context.options(), passcode.as_ref())?;
+    let store = Store::create(context.directory()?, context.options(), passcode.as_ref())?;
     show_new(context, &store)?;
     Ok(store.lock()?)
 }
@@ -104,9 +105,10 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
         on_error: if args.skip_errors { OnError::Skip } else { OnError::Stop },
         batch: args.batch,
     };
+    let files = files::listed(&args.files)?;
     let reports = context.with(|session| {
-        let mut reports = Vec::with_capacity(args.files.len());
-        for file in &args.files {
+        let mut reports = Vec::with_capacity(files.len());
+        for file in &files {
             reports.push((file.display().to_string(), import_file(session, file, &options)?));
         }
         Ok(reports)
@@ -232,7 +234,7 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<()> {
     let store = Store::restore(
         &mut BufReader::new(file),
         &passphrase,
-        context.directory(),
+        context.directory()?,
         context.options(),
         passcode.as_ref(),
     )?;

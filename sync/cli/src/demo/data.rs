@@ -9,8 +9,8 @@ use indicatif::ProgressBar;
 use keepwell_sample::Sample;
 use keepwell_store::{ImportOptions, ImportSource, OnError, Session};
 
-use super::files_of;
 use crate::exit::Result;
+use crate::files;
 use crate::lines::Lines;
 use crate::output::grouped;
 use crate::progress;
@@ -41,7 +41,7 @@ pub(super) fn import_sample(session: &Session, patients: u64) -> Result<Loaded> 
 
 /// Imports every Bundle and NDJSON file of a folder.
 pub(super) fn import_folder(session: &Session, folder: &Path) -> Result<Loaded> {
-    let files = files_of(folder)?;
+    let files = files::listed(&[folder.to_owned()])?;
     let bar = progress::bar("importing", Some(files.len() as u64));
     let mut all = Loaded { resources: 0, refused: 0, json_bytes: 0, elapsed: Duration::ZERO };
     for file in &files {
