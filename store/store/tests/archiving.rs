@@ -1,5 +1,11 @@
 //! A store in one encrypted file, restored elsewhere with everything in it, or not at all.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise, and says what it skips"
+)]
+
 mod place;
 
 use std::path::Path;

@@ -1,5 +1,11 @@
 //! What leaves the store in clear: the same bytes, on purpose, and on record.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise, and says what it skips"
+)]
+
 mod place;
 
 use std::io::{self, Read, Write};

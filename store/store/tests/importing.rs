@@ -1,5 +1,11 @@
 //! What goes in comes out, and an import that is interrupted neither loses nor doubles anything.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise, and says what it skips"
+)]
+
 mod place;
 
 use std::io::{self, BufRead, BufReader, Read};

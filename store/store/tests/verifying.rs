@@ -1,5 +1,11 @@
 //! Damage is found and named, whatever it is; what is sound is called sound.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops at the first surprise, and says what it skips"
+)]
+
 mod place;
 
 use std::fs;
@@ -13,7 +19,7 @@ use keepwell_store::{
 };
 use place::{Place, observations, resource_type, session};
 
-const PAGE_BYTES: u64 = 4096;
+const PAGE_BYTES: usize = 4096;
 
 /// A store with history, a deletion and two large attachments, closed.
 fn filled() -> Place {
@@ -151,7 +157,7 @@ fn flipped_page_is_found_and_what_was_on_it_is_named() {
         let pages: i64 = database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
         pages.unsigned_abs() / 2
     };
-    flip(&path, (page - 1) * PAGE_BYTES + 2_000);
+    flip(&path, (page - 1) * PAGE_BYTES as u64 + 2_000);
     let report = verify(&place);
     assert!(!report.is_sound());
     let has_page = report.database.iter().any(
@@ -171,7 +177,7 @@ fn old_page_put_back_is_found_and_named() {
         import(&session(&store), &observations(1_501).lines().last().unwrap().replace("kg", "lb"));
     }
     let after = fs::read(&path).unwrap();
-    let page = PAGE_BYTES as usize;
+    let page = PAGE_BYTES;
     let changed =
         (1..before.len() / page).filter(|at| before[at * page..][..page] != after[at * page..][..page]);
     // One old page, which authenticates: the one that holds the row.

@@ -17,9 +17,9 @@ use crate::prepare::{Identity, Prepared, Preparer, Rewrite, as_written};
 use crate::session::Session;
 
 /// Resources of one batch at the most; the writer joins several to one commit.
-pub(super) const BATCH_RESOURCES_MAX: usize = 1_000;
+const BATCH_RESOURCES_MAX: usize = 500;
 /// Bytes of stored bodies after which a batch is full.
-pub(super) const BATCH_BYTES_MAX: usize = 2 << 20;
+const BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Entries that are ready to be written, in the order of the source.
 #[derive(Default)]
@@ -198,7 +198,8 @@ impl Work<'_, '_> {
     /// Counts entries that are dealt with, and hands over what is ready.
     fn passed(&mut self, entries: u64) -> Result<(), Halt> {
         self.batch.entries += entries;
-        let is_full = self.batch.prepared.len() >= BATCH_RESOURCES_MAX || self.batch.bytes >= BATCH_BYTES_MAX;
+        let limit = BATCH_RESOURCES_MAX.min(self.producer.options.batch);
+        let is_full = self.batch.prepared.len() >= limit || self.batch.bytes >= BATCH_BYTES_MAX;
         if is_full { self.hand_over() } else { Ok(()) }
     }
 

@@ -22,7 +22,7 @@ use self::batch::{Batch, Producer};
 pub use self::source::ImportSource;
 use self::source::Opened;
 use crate::audit::Action;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::prepare::Prepared;
 use crate::session::Session;
 use crate::writer::{EventHeader, Operation, Unit};
@@ -33,13 +33,16 @@ pub const REFUSALS_LISTED_MAX: usize = 1_000;
 /// Bytes of stored bodies after which a commit is due, whatever [`ImportOptions::batch`] says.
 pub const COMMIT_BYTES_MAX: usize = 8 << 20;
 
+/// How long a transaction stays open for a source that is slower than the writer: others wait to write meanwhile.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Batches that may wait for the writer.
 const BATCHES_WAITING_MAX: usize = 4;
 
 /// What an import does with a record that cannot be stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
-    /// Ends with [`crate::Error::Record`]; everything before the record is stored.
+    /// Ends with [`Error::Record`]; everything before the record is stored.
     #[default]
     Stop,
     /// Goes on, and reports the record.
@@ -98,7 +101,7 @@ pub struct ImportProgress {
 pub struct Refusal {
     /// The line or the entry, counted through the whole source from 1.
     pub record: u64,
-    /// [`crate::Error::code`] of the reason.
+    /// [`Error::code`] of the reason.
     pub code: u16,
 }
 
@@ -147,7 +150,7 @@ impl Session {
     /// Calls `progress` after each commit.
     ///
     /// # Errors
-    /// [`crate::Error::Record`] for a record that cannot be stored, unless [`OnError::Skip`] is asked for; [`crate::Error::Io`] when
+    /// [`Error::Record`] for a record that cannot be stored, unless [`OnError::Skip`] is asked for; [`Error::Io`] when
     /// the source cannot be read to its end. What was committed before stays, and a further import goes on from it.
     pub fn import(
         &self,
@@ -212,61 +215,91 @@ impl Consumer<'_> {
         batches: Receiver<Result<Batch>>,
         progress: &mut dyn FnMut(&ImportReport),
     ) -> Result<()> {
-        let mut waiting = Vec::new();
-        let (mut resources, mut bytes) = (0, 0);
-        for batch in batches {
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => {
-                    // What precedes the failure is stored.
-                    self.commit(&mut waiting)?;
-                    return Err(error);
-                }
-            };
-            resources += batch.prepared.len();
-            bytes += batch.bytes;
-            let is_due = resources >= self.limit || bytes >= COMMIT_BYTES_MAX || batch.is_last;
-            waiting.push(batch);
-            if is_due {
-                self.commit(&mut waiting)?;
-                (resources, bytes) = (0, 0);
-                progress(&self.report);
+        while let Ok(batch) = batches.recv() {
+            let failure = self.commit(batch?, &batches)?;
+            progress(&self.report);
+            if let Some(error) = failure {
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    /// Writes what has arrived as one transaction, together with how far the source is dealt with then.
-    fn commit(&mut self, waiting: &mut Vec<Batch>) -> Result<()> {
-        let Some(&Batch { entries, is_last, .. }) = waiting.last() else { return Ok(()) };
+    /// Writes `first` and what arrives meanwhile as one transaction, together with how far the source is dealt with
+    /// then. Returns what made the producer end, if that arrived: everything before it is stored.
+    fn commit(&mut self, first: Batch, batches: &Receiver<Result<Batch>>) -> Result<Option<Error>> {
         let session = self.session;
         let clock = &session.store.inner.options.clock;
         let started = clock.monotonic();
-        let detail = serde_json::json!({ "source": self.source, "entries": entries }).to_string();
+        let mut waited = Duration::ZERO;
+        let detail = serde_json::json!({ "source": self.source }).to_string();
         let header = EventHeader { actor: session.actor_key, action: Action::Import, detail: Some(&detail) };
         let open = session.enter()?;
-        let [created, updated, unchanged] = session.store.inner.write(&open, &header, |unit| {
-            let mut counts = [0; 3];
-            for prepared in waiting.iter_mut().flat_map(|batch| &mut batch.prepared) {
-                counts[put(unit, prepared)?] += 1;
-            }
-            remember(unit.connection, self.source, entries, is_last)?;
-            Ok(counts)
+        let (written, failure) = session.store.inner.write(&open, &header, |unit| {
+            let mut written = Written::default();
+            let mut next = Ok(first);
+            let failure = loop {
+                match next {
+                    Ok(batch) => written.add(unit, batch)?,
+                    Err(error) => break Some(error),
+                }
+                if written.resources >= self.limit || written.bytes >= COMMIT_BYTES_MAX || written.is_last {
+                    break None;
+                }
+                let waits = clock.monotonic();
+                let arrived = batches.recv_timeout(PATIENCE);
+                waited += clock.monotonic().saturating_sub(waits);
+                match arrived {
+                    Ok(batch) => next = batch,
+                    Err(_) => break None,
+                }
+            };
+            remember(unit.connection, self.source, written.entries, written.is_last)?;
+            Ok((written, failure))
         })?;
-        let report = &mut self.report;
-        report.created += created;
-        report.updated += updated;
-        report.unchanged += unchanged;
-        report.entries = entries;
-        report.commits += 1;
-        for refusal in waiting.drain(..).flat_map(|batch| batch.refusals) {
-            report.refused += 1;
-            if report.refusals.len() < REFUSALS_LISTED_MAX {
-                report.refusals.push(refusal);
-            }
+        self.report.add(written);
+        self.report.writing += clock.monotonic().saturating_sub(started).saturating_sub(waited);
+        Ok(failure)
+    }
+}
+
+/// What one transaction holds.
+#[derive(Default)]
+struct Written {
+    /// By what became of them: created, updated, equal.
+    counts: [u64; 3],
+    resources: usize,
+    bytes: usize,
+    entries: u64,
+    refusals: Vec<Refusal>,
+    is_last: bool,
+}
+
+impl Written {
+    fn add(&mut self, unit: &mut Unit<'_>, mut batch: Batch) -> Result<()> {
+        for prepared in &mut batch.prepared {
+            self.counts[put(unit, prepared)?] += 1;
         }
-        report.writing += clock.monotonic().saturating_sub(started);
+        self.resources += batch.prepared.len();
+        self.bytes += batch.bytes;
+        self.entries = batch.entries;
+        self.refusals.append(&mut batch.refusals);
+        self.is_last = batch.is_last;
         Ok(())
+    }
+}
+
+impl ImportReport {
+    fn add(&mut self, written: Written) {
+        let [created, updated, unchanged] = written.counts;
+        self.created += created;
+        self.updated += updated;
+        self.unchanged += unchanged;
+        self.entries = written.entries;
+        self.commits += 1;
+        self.refused += written.refusals.len() as u64;
+        let room = REFUSALS_LISTED_MAX - self.refusals.len();
+        self.refusals.extend(written.refusals.into_iter().take(room));
     }
 }
 
