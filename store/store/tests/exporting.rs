@@ -23,7 +23,7 @@ fn export(session: &Session, options: &ExportOptions) -> Vec<u8> {
     let mut out = Vec::new();
     let told = session.elevate(None).unwrap().export(&mut out, options, &mut |_| {}).unwrap();
     if options.compression == Compression::Plain {
-        assert_eq!((told.lines as usize, told.bytes as usize), (lines(&out).count(), out.len()));
+        assert_eq!((told.lines, told.bytes), (lines(&out).count() as u64, out.len() as u64));
     }
     out
 }
