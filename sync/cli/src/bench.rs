@@ -189,7 +189,7 @@ fn open(directory: &Path, keychain: &Arc<MemoryKeychain>) -> Result<f64> {
     Ok(elapsed.as_secs_f64() * 1e3)
 }
 
-/// The time of each of [`READS`] reads of random resources, in µs. The store was opened just before and no resource
+/// The time of each of [`READS`] reads of random resources, in µs. The store is opened just before and no resource
 /// is read twice.
 fn reads(store: &Store) -> Result<Vec<f64>> {
     let mut ids = Vec::new();
@@ -201,6 +201,9 @@ fn reads(store: &Store) -> Result<Vec<f64>> {
         let created = page.iter().filter(|change| change.operation == Operation::Create);
         ids.extend(created.map(|change| (change.resource_type, change.id())));
     }
+    // Listing has warmed the caches of the connections: these are new ones.
+    store.lock()?;
+    store.unlock(None)?;
     let session = ingest::session(store)?;
     let mut times = Vec::with_capacity(READS);
     let mut state = 1;

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     let session = stage.session(&store)?;
     let loaded = load(&mut stage, &session, args)?;
     let example = example(&store, &session)?;
-    read(&mut stage, &store, &session, &loaded)?;
+    read(&mut stage, &store, &session)?;
     edit(&mut stage, &session, &example)?;
     transact(&mut stage, &session)?;
     attach(&mut stage, &session)?;
@@ -44,12 +44,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     session.close()?;
     lock(&mut stage, &store)?;
     let session = stage.session(&store)?;
-    look_at_the_disk(&mut stage, &session, &example)?;
+    look_at_the_disk(&mut stage, &session, &example, &loaded)?;
     verify(&mut stage, &session)?;
     purge(&mut stage, &session, &example)?;
     session.close()?;
     erase(&mut stage, store)?;
-    stage.say(&format!("Done in {:.1} s; every step held.", started.elapsed().as_secs_f64()))
+    stage.end(&format!("Done in {:.1} s; every step held.", started.elapsed().as_secs_f64()))
 }
 
 /// Fails the demo unless `holds`.
@@ -98,7 +98,7 @@ fn example(store: &Store, session: &Session) -> Result<Resource> {
     }
 }
 
-fn read(stage: &mut Stage, store: &Store, session: &Session, loaded: &Loaded) -> Result<()> {
+fn read(stage: &mut Stage, store: &Store, session: &Session) -> Result<()> {
     stage.step("Read")?;
     let changes = store.changes_after(0, keepwell_store::CHANGES_PAGE_MAX)?;
     let stride = (changes.len() / READS).max(1);
@@ -115,14 +115,6 @@ fn read(stage: &mut Stage, store: &Store, session: &Session, loaded: &Loaded) ->
         "{} resources one by one, {:.0} µs each in the median.",
         grouped(times.len() as u64),
         median.as_secs_f64() * 1e6
-    ))?;
-    let stats = session.stats()?;
-    let json = loaded.json_bytes;
-    stage.say(&format!(
-        "{} of JSON take {} on disk: {:.0} %.",
-        size(json),
-        size(stats.bytes()),
-        stats.bytes() as f64 * 100.0 / json as f64
     ))
 }
 
@@ -174,18 +166,21 @@ fn transact(stage: &mut Stage, session: &Session) -> Result<()> {
         })
         .to_string()
     };
-    let before = session.stats()?.resources();
+    let feed = session.store().observe();
     let refused = session.bundle(bundle("no such status").as_bytes());
     check(matches!(refused, Err(Error::Entry { .. })), "a transaction with a wrong entry is refused")?;
-    check(session.stats()?.resources() == before, "nothing of a refused transaction is stored")?;
+    check(feed.next(Duration::ZERO)?.is_none(), "nothing of a refused transaction is stored")?;
     session.bundle(bundle("final").as_bytes())?;
-    check(session.stats()?.resources() == before + 2, "a transaction stores all its entries")?;
+    let changes = feed.next(Duration::ZERO)?;
+    check(changes.is_some_and(|changes| changes.len() == 2), "an observer hears of all entries at once")?;
     let observations = session.history_type(resource_type("Observation"), &HistoryQuery::default())?;
     let newest = observations.entries.first().and_then(|entry| entry.body.as_deref()).unwrap_or_default();
     let is_linked = !contains(newest, uuid.as_bytes()) && contains(newest, b"\"Patient/");
     check(is_linked, "a link between entries leads to the stored patient")?;
-    stage.say("A patient and an observation that names it by urn:uuid went in together, linked.")?;
-    stage.say("With one wrong entry neither did.")
+    stage.say(
+        "A patient and an observation that names it by urn:uuid went in together, linked, and an \
+         observer in the process heard of both at once. With one wrong entry neither did.",
+    )
 }
 
 fn attach(stage: &mut Stage, session: &Session) -> Result<()> {
@@ -212,8 +207,8 @@ fn audit(stage: &mut Stage, session: &Session, example: &Resource) -> Result<()>
     for record in &page.records {
         let action = record.action.map_or("unknown", |action| action.name());
         let outcome = record.outcome.map_or(-1, |outcome| outcome.code());
-        stage.say(&format!(
-            "    {}  {:<20} {action:<16} outcome {outcome}",
+        stage.list(&format!(
+            "{}  {:<12} {action:<12} outcome {outcome}",
             record.recorded,
             record.actor.user()
         ))?;
@@ -237,10 +232,11 @@ fn rotate(stage: &mut Stage, session: &Session) -> Result<()> {
     let started = Instant::now();
     privileged.rotate_database_key()?;
     stage.say(&format!(
-        "The wrapping key was replaced in {}, the database encrypted anew under another",
-        ms(wrapping)
-    ))?;
-    stage.say(&format!("key in {:.1} s, with the session going on.", started.elapsed().as_secs_f64()))
+        "The wrapping key was replaced in {}, the database encrypted anew under another key in {}, with the \
+         session going on.",
+        ms(wrapping),
+        ms(started.elapsed())
+    ))
 }
 
 fn lock(stage: &mut Stage, store: &Store) -> Result<()> {
@@ -263,16 +259,14 @@ fn lock(stage: &mut Stage, store: &Store) -> Result<()> {
     )?;
     let started = Instant::now();
     store.unlock_with(Some(&passcode), Suspicion::Refuse)?;
-    stage.say(
-        "With a passcode set, the locked store answered nothing; the key in the keychain alone was not",
-    )?;
     stage.say(&format!(
-        "enough, a wrong passcode was refused and counted, the right one opened it in {}.",
+        "With a passcode set, the locked store answered nothing; the key in the keychain alone was not enough, a \
+         wrong passcode was refused and counted, the right one opened it in {}.",
         ms(started.elapsed())
     ))
 }
 
-fn look_at_the_disk(stage: &mut Stage, session: &Session, example: &Resource) -> Result<()> {
+fn look_at_the_disk(stage: &mut Stage, session: &Session, example: &Resource, loaded: &Loaded) -> Result<()> {
     stage.step("What a thief sees")?;
     let words = words(&example.body);
     check(!words.is_empty(), "a patient has words to look for")?;
@@ -288,8 +282,17 @@ fn look_at_the_disk(stage: &mut Stage, session: &Session, example: &Resource) ->
     }
     let marks = session.store().vault().apply_backup_marks()?;
     check(marks.is_complete(), "every backup mark that this platform knows is in place")?;
-    stage.say(&format!("{} on disk were searched for {} names and", size(bytes), words.len()))?;
-    stage.say("numbers of that patient: none is there. The folder is marked to stay out of backups.")
+    stage.say(&format!(
+        "{} of JSON have become {} on disk, attachment, history, audit trail and keys included: {:.0} %.",
+        size(loaded.json_bytes),
+        size(bytes),
+        bytes as f64 * 100.0 / loaded.json_bytes as f64
+    ))?;
+    stage.say(&format!(
+        "All of it was searched for {} names and numbers of that patient: none is there. The folder is marked to \
+         stay out of backups.",
+        words.len()
+    ))
 }
 
 /// Names and numbers in a record that do not occur by chance.
@@ -345,10 +348,9 @@ fn purge(stage: &mut Stage, session: &Session, example: &Resource) -> Result<()>
     });
     check(is_empty, "no version of a purged patient is left")?;
     stage.say(&format!(
-        "That patient, {} resources with all their history, is gone for good;",
+        "That patient, {} resources with all their history, is gone for good; the trail keeps who did it and why.",
         grouped(purged)
-    ))?;
-    stage.say("the trail keeps who did it and why.")
+    ))
 }
 
 fn erase(stage: &mut Stage, store: Store) -> Result<()> {

@@ -21,6 +21,10 @@ use clap::Parser;
 
 use self::args::Arguments;
 
+/// Records pass through many buffers; what is freed is wiped.
+#[global_allocator]
+static ALLOCATOR: keepwell_store::WipingAllocator = keepwell_store::WipingAllocator;
+
 fn main() -> ExitCode {
     keep_memory_to_ourselves();
     say_only_where_it_panicked();

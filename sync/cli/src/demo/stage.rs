@@ -19,6 +19,9 @@ const USER: &str = "dr.demo";
 /// How long the demo waits for a keychain that may not be there.
 const KEYCHAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+const INDENT: &str = "    ";
+const COLUMNS_MAX: usize = 96;
+
 pub(super) struct Stage {
     home: TempDir,
     keychain: Arc<dyn Keychain>,
@@ -78,8 +81,34 @@ impl Stage {
         self.write(&format!("\n{:>2}  {title}\n", self.steps))
     }
 
+    /// Tells in sentences, broken into lines.
     pub(super) fn say(&self, text: &str) -> Result<()> {
-        self.write(&format!("    {text}\n"))
+        let mut lines = String::new();
+        let mut width = usize::MAX;
+        for word in text.split_whitespace() {
+            let length = word.chars().count();
+            if width.saturating_add(length) >= COLUMNS_MAX {
+                if !lines.is_empty() {
+                    lines.push('\n');
+                }
+                lines.push_str(INDENT);
+                width = INDENT.len() + length;
+            } else {
+                lines.push(' ');
+                width += 1 + length;
+            }
+            lines.push_str(word);
+        }
+        self.write(&(lines + "\n"))
+    }
+
+    /// A line of a listing, as it is.
+    pub(super) fn list(&self, line: &str) -> Result<()> {
+        self.write(&format!("{INDENT}{INDENT}{line}\n"))
+    }
+
+    pub(super) fn end(&self, text: &str) -> Result<()> {
+        self.write(&format!("\n{text}\n"))
     }
 
     fn write(&self, text: &str) -> Result<()> {
