@@ -6,7 +6,7 @@ check:
 
 # All tests; arguments go to `cargo test`
 test *ARGS:
-    scripts/test {{ARGS}}
+    .ci/test {{ARGS}}
 
 # Format the tree
 fmt:
@@ -26,7 +26,7 @@ deny:
 
 # The demo, on a folder of Bundles if one is given
 demo *ARGS:
-    scripts/demo {{ARGS}}
+    .ci/demo {{ARGS}}
 
 # Speed and size over FILES, with the bare SQLCipher baseline in the same process
 bench +FILES:

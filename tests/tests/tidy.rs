@@ -74,7 +74,7 @@ const BANNED: &[&str] = &[
 ];
 
 /// Folders of the workspace that a document may name in backticks; the rest of such a path must exist.
-const NAMED_FOLDERS: &[&str] = &["store/", "sync/", "tests/", "docs/", "scripts/", ".ci/", ".cargo/"];
+const NAMED_FOLDERS: &[&str] = &["store/", "sync/", "tests/", "docs/", ".ci/", ".cargo/"];
 
 #[test]
 fn crates_know_only_whom_the_table_allows() {

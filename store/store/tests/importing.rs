@@ -68,7 +68,7 @@ fn all_examples_come_out_as_they_went_in() {
     let place = Place::new();
     let store = place.create();
     let session = session(&store);
-    // 17 of the official examples break the rules of R4.
+    // 16 of the official examples break the rules of R4.
     let options = ImportOptions { keep_bundles: true, accept_invalid: true, ..ImportOptions::default() };
     let (mut expected, mut records) = (Bodies::default(), 0);
     for file in &files {

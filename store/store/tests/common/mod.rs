@@ -1,7 +1,8 @@
 //! What the integration tests share: a store in a temporary directory, a clock that the test moves.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::print_stdout, reason = "a skip is said aloud")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
