@@ -402,7 +402,7 @@ fn is_product(target: &cargo_metadata::Target) -> bool {
 /// Every text file that is ours: no build output, no hidden folder but those of cargo and CI.
 fn tree() -> Vec<File> {
     let mut files = files_under(&root().join("store"), TEXT);
-    for folder in ["sync", "tests", "docs", "scripts", ".ci", ".cargo"] {
+    for folder in ["sync", "tests", "docs", ".ci", ".cargo"] {
         files.extend(files_under(&root().join(folder), TEXT));
     }
     for entry in fs::read_dir(root()).expect("the root can be listed").flatten() {
