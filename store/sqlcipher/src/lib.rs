@@ -14,6 +14,8 @@ mod open;
 pub mod power_loss;
 mod pragma;
 mod verify;
+#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+mod wiping;
 
 pub use rusqlite::{Connection, InterruptHandle};
 
@@ -26,3 +28,4 @@ pub use migration::{MigrateError, Migration, migrate, schema_version};
 pub use open::{Options, create, open};
 pub use pragma::{Durability, WAL_AUTOCHECKPOINT_PAGES, set_autocheckpoint, set_durability};
 pub use verify::{DAMAGE_LIMIT, Damage, verify};
+pub use wiping::WipingAllocator;

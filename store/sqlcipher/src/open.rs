@@ -16,7 +16,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{OpenError, PAGE_SIZE_BYTES, authorizer, cipher, engine, key::RawKey, pragma};
+use crate::{OpenError, PAGE_SIZE_BYTES, authorizer, cipher, engine, key::RawKey, pragma, wiping::wipe_c_heap};
 
 /// The first bytes of a database that is not encrypted.
 const CLEAR_HEADER: &[u8; 16] = b"SQLite format 3\0";
@@ -91,6 +91,9 @@ fn connect(path: &Path, key: &[u8; 32], options: &Options) -> Result<Connection,
     // No CREATE and no URI: the file is there, and its name is only a name. One connection is used by
     // one thread at a time, which Rust proves, so SQLite needs no mutex of its own.
     let flags = access | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if options.memory_security {
+        wipe_c_heap();
+    }
     let mut connection = Connection::open_with_flags(path, flags)?;
     engine::silence(&connection)?;
     pragma::prepare(&connection, options)?;

@@ -8,8 +8,9 @@
 
 use std::sync::LazyLock;
 
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
+use zstd::zstd_safe::{DCtx, compress_bound};
 
 use crate::error::{Error, Result};
 
@@ -54,8 +55,9 @@ impl Encoder {
 
     /// The stored form of a version that `successor` replaced: mostly the few bytes in which they differ.
     pub(crate) fn encode_against(content: &[u8], successor: &[u8]) -> Vec<u8> {
-        let mut zstd =
-            Compressor::with_dictionary(LEVEL, successor).expect("any bytes serve as raw dictionary");
+        let mut zstd = Compressor::new(LEVEL).expect("the level is in range");
+        // Referred to, not loaded: of what zstd copies, something may stay in memory.
+        zstd.context_mut().ref_prefix(successor).expect("any bytes serve as prefix");
         lean_frames(&mut zstd);
         pack(AGAINST_SUCCESSOR, content, &mut zstd)
     }
@@ -69,7 +71,7 @@ fn lean_frames(zstd: &mut Compressor<'_>) {
 }
 
 fn pack(codec: u8, content: &[u8], zstd: &mut Compressor<'_>) -> Vec<u8> {
-    let mut stored = Vec::with_capacity(zstd::zstd_safe::compress_bound(content.len()) + 12);
+    let mut stored = Vec::with_capacity(compress_bound(content.len()) + 12);
     stored.push(codec);
     write_varint(&mut stored, content.len());
     let head = stored.len();
@@ -91,14 +93,14 @@ fn pack(codec: u8, content: &[u8], zstd: &mut Compressor<'_>) -> Vec<u8> {
 
 /// Decodes bodies; keeps its zstd context and a frame buffer between calls. One a reader.
 pub(crate) struct Decoder {
-    zstd: Decompressor<'static>,
+    zstd: DCtx<'static>,
     frame: Vec<u8>,
 }
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        let zstd =
-            Decompressor::with_prepared_dictionary(&DECODER).expect("the built-in dictionary is valid");
+        let mut zstd = DCtx::create();
+        zstd.ref_ddict(DECODER.as_ddict()).expect("the built-in dictionary is valid");
         Self { zstd, frame: Vec::new() }
     }
 
@@ -118,7 +120,8 @@ impl Decoder {
     pub(crate) fn decode_against(&mut self, stored: &[u8], successor: &[u8]) -> Result<Vec<u8>> {
         match split(stored)? {
             (AGAINST_SUCCESSOR, length, frame) => {
-                let mut zstd = Decompressor::with_dictionary(successor).map_err(|_| Error::Corrupt)?;
+                let mut zstd = DCtx::create();
+                zstd.ref_prefix(successor).map_err(|_| Error::Corrupt)?;
                 unpack(&mut zstd, &mut self.frame, frame, length)
             }
             _ => self.decode(stored),
@@ -131,11 +134,12 @@ pub(crate) fn needs_successor(stored: &[u8]) -> bool {
     stored.first() == Some(&AGAINST_SUCCESSOR)
 }
 
-fn unpack(zstd: &mut Decompressor<'_>, buffer: &mut Vec<u8>, frame: &[u8], length: usize) -> Result<Vec<u8>> {
+fn unpack(zstd: &mut DCtx<'_>, buffer: &mut Vec<u8>, frame: &[u8], length: usize) -> Result<Vec<u8>> {
     buffer.clear();
     buffer.extend_from_slice(&MAGIC);
     buffer.extend_from_slice(frame);
-    let content = zstd.decompress(buffer, length).map_err(|_| Error::Corrupt)?;
+    let mut content = Vec::with_capacity(length);
+    zstd.decompress(&mut content, buffer).map_err(|_| Error::Corrupt)?;
     if content.len() == length { Ok(content) } else { Err(Error::Corrupt) }
 }
 

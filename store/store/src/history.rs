@@ -32,7 +32,7 @@ pub struct HistoryQuery {
 }
 
 /// One version in a history.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct HistoryEntry {
     /// The type of the resource.
@@ -47,6 +47,14 @@ pub struct HistoryEntry {
     pub operation: Operation,
     /// The resource as it was; `None` for a deletion.
     pub body: Option<Vec<u8>>,
+}
+
+/// The body is a person's data: it is not printed by accident.
+impl std::fmt::Debug for HistoryEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { resource_type, version, operation, .. } = self;
+        write!(f, "HistoryEntry({resource_type} version {version}, {operation:?})")
+    }
 }
 
 /// A page of history.

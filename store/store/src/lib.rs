@@ -49,4 +49,5 @@ pub use verify::{DEFECTS_MAX, Defect, DefectKind, VerifyOptions, VerifyProgress,
 pub use writer::Operation;
 
 pub use keepwell_fhir as fhir;
+pub use keepwell_sqlcipher::WipingAllocator;
 pub use keepwell_vault as vault;

@@ -84,13 +84,13 @@ pub(crate) fn run(directory: &Path, chain: &Chain, clock: &dyn Clock) -> Result<
         None => begin(directory, clock)?,
     };
     destroy_items(&mut erasure, chain);
-    // The record keeps what was done if this process ends here.
-    write(directory, &erasure)?;
+    // The record keeps what was done if this process ends here; a full disk keeps nothing from being destroyed.
+    let _ = write(directory, &erasure);
     let destroyed = disk::shred(&directory.join(KEY_FILE)).map_err(Error::io("destroying the key file"))?;
     disk::remove(&disk::temporary_of(&directory.join(KEY_FILE)))
         .map_err(Error::io("destroying the key file"))?;
     erasure.key_file_destroyed |= destroyed;
-    write(directory, &erasure)?;
+    let _ = write(directory, &erasure);
     for name in layout::DATA {
         remove(&directory.join(name), &mut erasure).map_err(Error::io("removing the data"))?;
     }

@@ -549,7 +549,9 @@ fn make(
 /// Empties a directory that [`make`] could not fill. It was looked at before: no store was in it.
 fn unmake(directory: &Path) {
     let key_file = directory.join(KEY_FILE);
-    for path in [disk::temporary_of(&key_file), key_file, directory.join(BOOT_FILE), directory.join(STATUS_FILE)] {
+    for path in
+        [disk::temporary_of(&key_file), key_file, directory.join(BOOT_FILE), directory.join(STATUS_FILE)]
+    {
         let _ = disk::remove(&path);
     }
     let _ = std::fs::remove_dir(directory.join(BLOB_DIRECTORY));
