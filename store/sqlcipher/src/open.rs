@@ -16,7 +16,9 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{OpenError, PAGE_SIZE_BYTES, authorizer, cipher, engine, key::RawKey, pragma, wiping::wipe_c_heap};
+use crate::{
+    OpenError, PAGE_SIZE_BYTES, authorizer, cipher, engine, key::RawKey, pragma, wiping::wipe_c_heap,
+};
 
 /// The first bytes of a database that is not encrypted.
 const CLEAR_HEADER: &[u8; 16] = b"SQLite format 3\0";

@@ -8,7 +8,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::Once;
 
 /// The system's allocator, which overwrites memory before it gives it back. Only a program can choose it:
 ///
@@ -45,16 +44,19 @@ unsafe impl GlobalAlloc for WipingAllocator {
 /// Makes the C library overwrite what the libraries of this process free, from now on: zstd leaves content behind.
 /// Glibc can; elsewhere this does nothing.
 pub(crate) fn wipe_c_heap() {
-    static ONCE: Once = Once::new();
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    ONCE.call_once(|| {
-        use std::ffi::c_int;
+    {
+        use std::{ffi::c_int, sync::Once};
         unsafe extern "C" {
             fn mallopt(parameter: c_int, value: c_int) -> c_int;
         }
-        /// `malloc.h`: fill blocks with this byte when they are freed, and with its complement when they are given out.
+        /// `malloc.h`: fill blocks with this byte when they are freed, and with its complement when they are given
+        /// out. The smallest, up to 1 KiB, are not filled.
         const M_PERTURB: c_int = -6;
-        // SAFETY: it changes what bytes free memory has, on which nobody may rely. A refusal leaves them as they are.
-        unsafe { mallopt(M_PERTURB, 0xff) };
-    });
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: it changes what bytes free memory has, on which nobody may rely. If it is refused, they stay.
+            unsafe { mallopt(M_PERTURB, 0xff) };
+        });
+    }
 }
