@@ -138,15 +138,19 @@ const OF_RESOURCE: &str = "
 const OF_PATIENT: &str = "
     -- audit::query
     SELECT sequence FROM audit WHERE patient = :key AND sequence BETWEEN :low AND :high";
-/// A purge takes versions away: only then are the changes looked for in the log, among those of the type.
 const CHANGES: &str = "
     -- audit::query
     SELECT change FROM resource WHERE key = :key
-    UNION SELECT change FROM resource_version WHERE resource = :key
-    UNION SELECT sequence FROM change_log
-    WHERE type = (SELECT type FROM resource WHERE key = :key) AND resource = :key
-        AND (SELECT version FROM resource WHERE key = :key)
-            > 1 + (SELECT count(*) FROM resource_version WHERE resource = :key)";
+    UNION SELECT change FROM resource_version WHERE resource = :key";
+/// Whether versions are missing: a purge has taken them away.
+const IS_PURGED: &str = "
+    -- audit::query
+    SELECT version > 1 + (SELECT count(*) FROM resource_version WHERE resource = :key) FROM resource WHERE key = :key";
+/// Looks through the whole log of the type, so it is asked for what was purged only.
+const PURGED_CHANGES: &str = "
+    -- audit::query
+    SELECT sequence FROM change_log
+    WHERE type = (SELECT type FROM resource WHERE key = :key) AND resource = :key";
 const WRITER_OF: &str = "
     -- audit::query
     SELECT sequence, last_change FROM audit WHERE first_change <= :change ORDER BY first_change DESC LIMIT 1";
@@ -191,7 +195,7 @@ const RECORD: &str = "
 
 /// Every statement, for the test that none of them scans the trail.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 17] = [
+pub(super) const STATEMENTS: [&str; 19] = [
     ACTORS,
     RESOURCE,
     PATIENT,
@@ -199,6 +203,8 @@ pub(super) const STATEMENTS: [&str; 17] = [
     OF_RESOURCE,
     OF_PATIENT,
     CHANGES,
+    IS_PURGED,
+    PURGED_CHANGES,
     WRITER_OF,
     NEXT_KIND,
     OF_KIND_OLDEST,
@@ -395,8 +401,15 @@ impl<'a> Search<'a> {
     }
 
     fn changes(&self, resource: i64) -> rusqlite::Result<BTreeSet<i64>> {
-        let mut statement = self.connection.prepare_cached(CHANGES)?;
-        statement.query_map(named_params! {":key": resource}, |row| row.get(0))?.collect()
+        let params = named_params! {":key": resource};
+        let ask = |sql| -> rusqlite::Result<BTreeSet<i64>> {
+            self.connection.prepare_cached(sql)?.query_map(params, |row| row.get(0))?.collect()
+        };
+        let mut changes = ask(CHANGES)?;
+        if self.connection.prepare_cached(IS_PURGED)?.query_row(params, |row| row.get(0))? {
+            changes.append(&mut ask(PURGED_CHANGES)?);
+        }
+        Ok(changes)
     }
 
     /// Adds the records that wrote `changes`.
