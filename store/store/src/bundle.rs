@@ -13,11 +13,12 @@ use keepwell_fhir::{Instant, Reference, ResourceType};
 use serde::Deserialize;
 
 use crate::attachment::{Attachments, decode_base64};
+use crate::change_feed::Operation;
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
 use crate::interaction::{Interactions, Precondition, Written, new_id, valid_id};
 use crate::prepare::as_written;
-use crate::writer::{Operation, Unit};
+use crate::unit::Unit;
 
 /// What an entry asks for, once its conditions are resolved.
 enum Act {

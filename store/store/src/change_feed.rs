@@ -12,13 +12,38 @@ use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
-use crate::writer::Operation;
 
 /// Units of work that may wait for a slow observer before it is told to catch up.
 pub const UNITS_WAITING_MAX: usize = 256;
 
 /// Changes that one call of [`crate::Store::changes_after`] returns at the most.
 pub const CHANGES_PAGE_MAX: usize = 10_000;
+
+/// What a change did. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operation {
+    /// The first version, or the first after a deletion.
+    Create = 1,
+    /// A further version.
+    Update = 2,
+    /// A version that is a tombstone.
+    Delete = 3,
+    /// Content and history were removed for good.
+    Purge = 4,
+}
+
+impl Operation {
+    pub(crate) fn from_code(code: i64) -> Result<Self> {
+        Ok(match code {
+            1 => Self::Create,
+            2 => Self::Update,
+            3 => Self::Delete,
+            4 => Self::Purge,
+            _ => return Err(Error::Corrupt),
+        })
+    }
+}
 
 /// One version that was made.
 #[derive(Clone, Debug)]

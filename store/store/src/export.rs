@@ -14,10 +14,10 @@ use crate::audit::{Action, Outcome};
 use crate::change_feed::resource_type;
 use crate::compression::{Compressed, Compression};
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::history::version_body;
 use crate::inner::{Reader, plain_event};
 use crate::privileged::Privileged;
-use crate::writer::Head;
 
 /// Bytes that are gathered before they are compressed or written.
 const BUFFER_BYTES: usize = 128 << 10;

@@ -10,10 +10,10 @@ use rusqlite::{Connection, Row, params_from_iter};
 
 use crate::attachment::Attachments;
 use crate::body::Decoder;
-use crate::change_feed::resource_type;
+use crate::change_feed::{Operation, resource_type};
 use crate::error::{Error, Result};
+use crate::head::{Head, version_content};
 use crate::id_key::IdKey;
-use crate::writer::{Head, Operation, version_content};
 
 /// Entries of one page at the most.
 pub const HISTORY_PAGE_MAX: usize = 1_000;

@@ -18,9 +18,11 @@ use crate::audit::{Action, Actor, Event, Outcome};
 use crate::body::Decoder;
 use crate::change_feed::Observers;
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::schema;
 use crate::store::StoreOptions;
-use crate::writer::{EventHeader, Head, Unit, Writer};
+use crate::unit::Unit;
+use crate::writer::{EventHeader, Writer};
 
 /// Reads whose audit records may wait for the next flush.
 pub const READS_WAITING_MAX: usize = 100;

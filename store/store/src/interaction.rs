@@ -9,11 +9,13 @@ use keepwell_fhir::{Instant, ResourceType};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::attachment::Attachments;
+use crate::change_feed::Operation;
 use crate::condition::Condition;
 use crate::error::{Error, Result};
+use crate::head::{Head, version_content};
 use crate::id_key::IdKey;
 use crate::prepare::{Identity, Prepared, Rewrite};
-use crate::writer::{Head, Operation, Outcomes, Unit, version_content};
+use crate::unit::{Outcomes, Unit};
 
 /// What must hold for a write to happen (R4 http.html#concurrency).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::id_key::IdKey;
 use crate::interaction::valid_id;
 use crate::session::Session;
-use crate::writer::{EventHeader, Unit};
+use crate::unit::Unit;
+use crate::writer::EventHeader;
 
 /// A session that has just proved again who is there: [`Session::elevate`].
 pub struct Privileged<'s> {

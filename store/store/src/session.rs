@@ -10,6 +10,7 @@ use keepwell_vault::Passcode;
 use crate::audit::{Action, Actor, Outcome};
 use crate::bundle::{self, Answer};
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::history::{self, HistoryPage, HistoryQuery, Level};
 use crate::id_key::IdKey;
 use crate::inner::{Open, OpenGuard, ReadEvent};
@@ -17,7 +18,8 @@ use crate::interaction::{Interactions, Precondition, Written, new_id};
 use crate::prepare::as_written;
 use crate::privileged::Privileged;
 use crate::store::Store;
-use crate::writer::{EventHeader, Head, Unit};
+use crate::unit::Unit;
+use crate::writer::EventHeader;
 
 /// A resource as a client reads it.
 #[derive(Clone)]

@@ -22,10 +22,12 @@ use self::batch::{Batch, Producer};
 pub use self::source::ImportSource;
 use self::source::Opened;
 use crate::audit::Action;
+use crate::change_feed::Operation;
 use crate::error::{Error, Result};
 use crate::prepare::Prepared;
 use crate::session::Session;
-use crate::writer::{EventHeader, Operation, Unit};
+use crate::unit::Unit;
+use crate::writer::EventHeader;
 
 /// Refused records that a report lists; further ones are only counted.
 pub const REFUSALS_LISTED_MAX: usize = 1_000;

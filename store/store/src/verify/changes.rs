@@ -1,9 +1,9 @@
 //! The change log: dense, in order, and what it says of each resource.
 
 use super::{Defect, DefectKind, Verification};
+use crate::change_feed::Operation;
 use crate::error::Result;
 use crate::inner::Reader;
-use crate::writer::Operation;
 
 /// What the change log says last of one resource.
 #[derive(Clone, Copy, Default)]

@@ -7,12 +7,11 @@ use super::changes::{Latest, LatestChanges};
 use super::{Defect, DefectKind, Verification, VerifyOptions};
 use crate::attachment;
 use crate::body::needs_successor;
-use crate::change_feed::resource_type;
+use crate::change_feed::{Operation, resource_type};
 use crate::error::Result;
 use crate::id_key::IdKey;
 use crate::inner::Reader;
 use crate::prepare::{ContentHash, Preparer, content_hash};
-use crate::writer::Operation;
 
 const CURRENT: &str = "
     -- verify::resources

@@ -1,0 +1,81 @@
+//! The current version of a resource, and the way from it back to older ones.
+
+use keepwell_fhir::{Instant, ResourceType, Slot};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::body::{Decoder, needs_successor};
+use crate::error::{Error, Result};
+use crate::id_key::IdKey;
+
+/// The current version of a resource, as its row says.
+pub(crate) struct Head {
+    pub(crate) key: i64,
+    pub(crate) version: u64,
+    pub(crate) last_updated: Instant,
+    pub(crate) change: i64,
+    pub(crate) patient: Option<i64>,
+    pub(crate) slot: Slot,
+    /// As stored; `None` for a deleted resource.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+impl Head {
+    const SELECT: &str = "
+        -- Head::find
+        SELECT key, version, last_updated, change, patient, slot, body FROM resource WHERE type = ?1 AND id = ?2";
+
+    /// The row of a resource, deleted or not.
+    pub(crate) fn find(
+        connection: &Connection,
+        resource_type: ResourceType,
+        id: &IdKey,
+    ) -> Result<Option<Self>> {
+        let mut statement = connection.prepare_cached(Self::SELECT)?;
+        Ok(statement.query_row(params![resource_type.code(), id], Self::from_row).optional()?)
+    }
+
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            key: row.get(0)?,
+            version: row.get::<_, i64>(1)?.unsigned_abs(),
+            last_updated: Instant::from_ms(row.get(2)?),
+            change: row.get(3)?,
+            patient: row.get(4)?,
+            slot: Slot::from_u32(row.get(5)?),
+            body: row.get(6)?,
+        })
+    }
+}
+
+/// The content of one version, current or old, without meta.versionId and meta.lastUpdated.
+///
+/// `None` for a version that is a deletion. The caller has found that the version exists.
+pub(crate) fn version_content(
+    connection: &Connection,
+    decoder: &mut Decoder,
+    head: &Head,
+    version: u64,
+) -> Result<Option<Vec<u8>>> {
+    let stored = |version: u64| -> Result<Option<Vec<u8>>> {
+        if version == head.version {
+            return Ok(head.body.clone());
+        }
+        let mut statement = connection.prepare_cached(
+            "-- version_content
+             SELECT body FROM resource_version WHERE resource = ?1 AND version = ?2",
+        )?;
+        Ok(statement.query_row([head.key, version.cast_signed()], |row| row.get(0)).optional()?.flatten())
+    };
+    let Some(body) = stored(version)? else { return Ok(None) };
+    let mut chain = vec![body];
+    let mut next = version;
+    while needs_successor(chain.last().expect("it starts with one")) {
+        next += 1;
+        chain.push(stored(next)?.ok_or(Error::Corrupt)?);
+    }
+    let mut content = decoder.decode(&chain.pop().expect("it starts with one"))?;
+    while let Some(body) = chain.pop() {
+        content = decoder.decode_against(&body, &content)?;
+    }
+    Ok(Some(content))
+}

@@ -1,0 +1,361 @@
+//! One transaction in progress: how versions, tombstones and purges become rows.
+//!
+//! Invariants: each version has one row, in `resource` or in `resource_version`, and one in the change log; what the
+//! change log is told, the digest of the audit event is told too.
+
+use std::collections::HashMap;
+
+use keepwell_fhir::{Instant, ResourceType};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::attachment::Staged;
+use crate::audit::ChangeDigest;
+use crate::body::{Decoder, Encoder};
+use crate::change_feed::{Change, Operation};
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::id_key::IdKey;
+use crate::prepare::{ContentHash, Prepared, Preparer, content_hash};
+
+/// A version whose number is a multiple of this is stored on its own, so that reading an old one stays cheap.
+const KEYFRAME: u64 = 16;
+
+/// Patients whose keys the writer remembers: an import meets the same one hundreds of times in a row.
+const PATIENTS_REMEMBERED_MAX: usize = 1024;
+
+/// What the last version of a written resource is.
+#[derive(Clone)]
+pub(crate) struct Outcomes {
+    pub(crate) version: u64,
+    pub(crate) last_updated: Instant,
+    pub(crate) operation: Option<Operation>,
+}
+
+/// What a unit that fails must put back.
+#[derive(Clone, Copy)]
+pub(crate) struct Position {
+    pub(crate) last_change: i64,
+    pub(crate) last_resource: i64,
+    pub(crate) last_updated: i64,
+}
+
+/// The single resource that an event is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject {
+    pub(crate) resource: i64,
+    pub(crate) version: i64,
+    pub(crate) patient: Option<i64>,
+}
+
+/// One transaction in progress.
+pub(crate) struct Unit<'w> {
+    pub(crate) connection: &'w Connection,
+    pub(crate) position: &'w mut Position,
+    pub(crate) patients: &'w mut HashMap<IdKey, i64>,
+    pub(crate) preparer: &'w mut Preparer,
+    pub(crate) decoder: &'w mut Decoder,
+    pub(crate) subject: Option<Subject>,
+    pub(crate) digest: ChangeDigest,
+    pub(crate) changes: Vec<Change>,
+}
+
+impl Unit<'_> {
+    pub(crate) fn find(&self, resource_type: ResourceType, id: &IdKey) -> Result<Option<Head>> {
+        Head::find(self.connection, resource_type, id)
+    }
+
+    /// The time that this unit's versions get.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_ms(self.position.last_updated)
+    }
+
+    /// Checks that literal references of what this unit wrote lead somewhere in this store.
+    ///
+    /// # Errors
+    /// [`Error::DanglingReference`].
+    pub(crate) fn check_references(&mut self) -> Result<()> {
+        let written: Vec<_> =
+            self.changes.iter().map(|change| (change.resource_type, change.id.clone())).collect();
+        for (resource_type, id) in written {
+            let body = self.find(resource_type, &id)?.and_then(|head| head.body);
+            let Some(body) = body else { continue };
+            let content = self.decoder.decode(&body)?;
+            for (target, id) in self.preparer.local_references(&content)? {
+                let there = self.find(target, &id)?.is_some_and(|head| head.body.is_some());
+                if !there {
+                    return Err(Error::DanglingReference(target));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a version: the first, a further one, or nothing where the content is the current one.
+    pub(crate) fn put(&mut self, head: Option<&Head>, prepared: &Prepared) -> Result<Outcomes> {
+        let Some(head) = head else { return self.insert(prepared) };
+        let old = match &head.body {
+            Some(body) => Some(self.decoder.decode(body)?),
+            None => None,
+        };
+        if old.as_ref() == Some(&prepared.content) {
+            self.subject = Some(Subject {
+                resource: head.key,
+                version: head.version.cast_signed(),
+                patient: head.patient,
+            });
+            return Ok(Outcomes { version: head.version, last_updated: head.last_updated, operation: None });
+        }
+        self.supersede(head, old.as_deref(), Some(&prepared.content))?;
+        if let Some(old) = &old {
+            self.unlist_identifiers(head.key, old, &prepared.identifiers)?;
+        }
+        let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+        let version = head.version + 1;
+        let patient = self.patient(prepared.patient.as_ref())?;
+        let sequence = self.log(
+            head.key,
+            prepared.resource_type,
+            &prepared.id,
+            version,
+            operation,
+            &prepared.hash,
+            patient,
+        )?;
+        self.connection
+            .prepare_cached(
+                "-- Unit::put
+                 UPDATE resource SET version = ?2, last_updated = ?3, change = ?4, patient = ?5, slot = ?6, body = ?7
+                 WHERE key = ?1",
+            )?
+            .execute(params![
+                head.key,
+                version.cast_signed(),
+                self.position.last_updated,
+                sequence,
+                patient,
+                prepared.slot.as_u32(),
+                prepared.body
+            ])?;
+        self.list_identifiers(head.key, &prepared.identifiers)?;
+        self.refer_to_attachments(head.key, version, &prepared.attachments)?;
+        Ok(Outcomes { version, last_updated: self.now(), operation: Some(operation) })
+    }
+
+    fn insert(&mut self, prepared: &Prepared) -> Result<Outcomes> {
+        let patient = self.patient(prepared.patient.as_ref())?;
+        self.position.last_resource += 1;
+        let key = self.position.last_resource;
+        let sequence = self.position.last_change + 1;
+        self.connection
+            .prepare_cached(
+                "-- Unit::insert
+                 INSERT INTO resource (key, type, id, version, last_updated, change, patient, slot, body)
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute(params![
+                key,
+                prepared.resource_type.code(),
+                prepared.id,
+                self.position.last_updated,
+                sequence,
+                patient,
+                prepared.slot.as_u32(),
+                prepared.body
+            ])?;
+        self.log(key, prepared.resource_type, &prepared.id, 1, Operation::Create, &prepared.hash, patient)?;
+        self.list_identifiers(key, &prepared.identifiers)?;
+        self.refer_to_attachments(key, 1, &prepared.attachments)?;
+        Ok(Outcomes { version: 1, last_updated: self.now(), operation: Some(Operation::Create) })
+    }
+
+    /// Writes the version that is a tombstone; history stays (R-108).
+    pub(crate) fn delete(
+        &mut self,
+        resource_type: ResourceType,
+        id: &IdKey,
+        head: &Head,
+    ) -> Result<Outcomes> {
+        let old = match &head.body {
+            Some(body) => self.decoder.decode(body)?,
+            None => {
+                return Ok(Outcomes {
+                    version: head.version,
+                    last_updated: head.last_updated,
+                    operation: None,
+                });
+            }
+        };
+        self.supersede(head, Some(&old), None)?;
+        self.unlist_identifiers(head.key, &old, &[])?;
+        self.bury(resource_type, id, head, Operation::Delete)
+    }
+
+    /// Removes content and history for good; what stays says only that there was something (R-109).
+    pub(crate) fn purge(&mut self, resource_type: ResourceType, id: &IdKey, head: &Head) -> Result<Outcomes> {
+        if let Some(body) = &head.body {
+            let old = self.decoder.decode(body)?;
+            self.unlist_identifiers(head.key, &old, &[])?;
+        }
+        self.connection
+            .prepare_cached("-- Unit::purge versions\nDELETE FROM resource_version WHERE resource = ?1")?
+            .execute([head.key])?;
+        self.connection
+            .prepare_cached("-- Unit::purge attachments\nDELETE FROM blob_reference WHERE resource = ?1")?
+            .execute([head.key])?;
+        self.bury(resource_type, id, head, Operation::Purge)
+    }
+
+    fn bury(
+        &mut self,
+        resource_type: ResourceType,
+        id: &IdKey,
+        head: &Head,
+        operation: Operation,
+    ) -> Result<Outcomes> {
+        let version = head.version + 1;
+        let sequence =
+            self.log(head.key, resource_type, id, version, operation, &content_hash(&[]), head.patient)?;
+        self.connection
+            .prepare_cached(
+                "-- Unit::bury
+                 UPDATE resource SET version = ?2, last_updated = ?3, change = ?4, body = NULL WHERE key = ?1",
+            )?
+            .execute(params![head.key, version.cast_signed(), self.position.last_updated, sequence])?;
+        Ok(Outcomes { version, last_updated: self.now(), operation: Some(operation) })
+    }
+
+    /// Moves the current version into history, compressed against what replaces it.
+    fn supersede(&mut self, head: &Head, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<()> {
+        let body = match (old, new, &head.body) {
+            (Some(old), Some(new), Some(_)) if !head.version.is_multiple_of(KEYFRAME) => {
+                Some(Encoder::encode_against(old, new))
+            }
+            (_, _, body) => body.clone(),
+        };
+        self.connection
+            .prepare_cached(
+                "-- Unit::supersede
+                 INSERT INTO resource_version (resource, version, last_updated, change, slot, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                head.key,
+                head.version.cast_signed(),
+                head.last_updated.ms(),
+                head.change,
+                head.slot.as_u32(),
+                body
+            ])?;
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row, all of different meaning")]
+    fn log(
+        &mut self,
+        key: i64,
+        resource_type: ResourceType,
+        id: &IdKey,
+        version: u64,
+        operation: Operation,
+        hash: &ContentHash,
+        patient: Option<i64>,
+    ) -> Result<i64> {
+        self.position.last_change += 1;
+        let sequence = self.position.last_change;
+        let version_column = version.cast_signed();
+        self.connection
+            .prepare_cached(
+                "-- Unit::log
+                 INSERT INTO change_log (sequence, resource, type, version, operation, hash)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![sequence, key, resource_type.code(), version_column, operation as i64, hash])?;
+        self.digest.add(
+            sequence,
+            key,
+            i64::from(resource_type.code()),
+            version_column,
+            operation as i64,
+            hash,
+        );
+        self.subject = Some(Subject { resource: key, version: version_column, patient });
+        self.changes.push(Change {
+            sequence,
+            resource_type,
+            id: id.clone(),
+            version,
+            last_updated: self.now(),
+            operation,
+        });
+        Ok(sequence)
+    }
+
+    fn patient(&mut self, id: Option<&IdKey>) -> Result<Option<i64>> {
+        let Some(id) = id else { return Ok(None) };
+        if let Some(&key) = self.patients.get(id) {
+            return Ok(Some(key));
+        }
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached("-- Unit::patient\nSELECT key FROM patient WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        let key = match found {
+            Some(key) => key,
+            None => self
+                .connection
+                .prepare_cached("-- Unit::patient new\nINSERT INTO patient (id) VALUES (?1) RETURNING key")?
+                .query_row([id], |row| row.get(0))?,
+        };
+        if self.patients.len() >= PATIENTS_REMEMBERED_MAX {
+            self.patients.clear();
+        }
+        self.patients.insert(id.clone(), key);
+        Ok(Some(key))
+    }
+
+    fn list_identifiers(&self, key: i64, hashes: &[i64]) -> Result<()> {
+        for hash in hashes {
+            self.connection
+                .prepare_cached(
+                    "-- Unit::list_identifiers
+                     INSERT OR IGNORE INTO identifier (hash, resource) VALUES (?1, ?2)",
+                )?
+                .execute([*hash, key])?;
+        }
+        Ok(())
+    }
+
+    fn unlist_identifiers(&mut self, key: i64, old: &[u8], kept: &[i64]) -> Result<()> {
+        for hash in self.preparer.identifiers_of(old)? {
+            if !kept.contains(&hash) {
+                self.connection
+                    .prepare_cached(
+                        "-- Unit::unlist_identifiers
+                         DELETE FROM identifier WHERE hash = ?1 AND resource = ?2",
+                    )?
+                    .execute([hash, key])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refer_to_attachments(&self, key: i64, version: u64, attachments: &[Staged]) -> Result<()> {
+        for staged in attachments {
+            self.connection
+                .prepare_cached(
+                    "-- Unit::refer_to_attachments
+                     INSERT OR IGNORE INTO blob (hash, file, size) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![staged.hash, staged.file, staged.size.cast_signed()])?;
+            self.connection
+                .prepare_cached(
+                    "-- Unit::refer_to_attachments
+                     INSERT OR IGNORE INTO blob_reference (blob, resource, version)
+                     SELECT key, ?2, ?3 FROM blob WHERE hash = ?1",
+                )?
+                .execute(params![staged.hash, key, version.cast_signed()])?;
+        }
+        Ok(())
+    }
+}
