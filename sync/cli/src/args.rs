@@ -2,16 +2,18 @@
 //!
 //! Invariant: no argument takes a secret; passcodes and passphrases are read as `secret.rs` says.
 
+mod values;
+
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::builder::styling::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use keepwell_fhir::patch::PatchFormat;
 use keepwell_fhir::{Instant, ResourceType};
-use keepwell_store::Compression;
 use keepwell_store::audit::{Action, Outcome};
+
+use self::values::{CompressChoice, FormatChoice, Scope, action, instant, outcome, resource_type};
+pub(crate) use self::values::{Day, KeychainChoice, Place};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -64,27 +66,6 @@ pub(crate) struct Global {
     /// Print JSON instead of tables
     #[arg(long, global = true)]
     pub(crate) json: bool,
-}
-
-/// `--keychain`.
-#[derive(Clone)]
-pub(crate) enum KeychainChoice {
-    System,
-    File(PathBuf),
-    None,
-}
-
-impl FromStr for KeychainChoice {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match (text, text.strip_prefix("file:")) {
-            ("system", _) => Ok(Self::System),
-            ("none", _) => Ok(Self::None),
-            (_, Some(directory)) if !directory.is_empty() => Ok(Self::File(directory.into())),
-            _ => Err("expected system, file:DIR or none"),
-        }
-    }
 }
 
 #[derive(Subcommand)]
@@ -145,32 +126,6 @@ pub(crate) struct SampleArgs {
     /// Write a transaction Bundle for each patient into this folder instead
     #[arg(long, value_name = "DIR")]
     pub(crate) bundles: Option<PathBuf>,
-}
-
-/// A day of the calendar.
-#[derive(Clone, Copy)]
-pub(crate) struct Day {
-    pub(crate) year: u16,
-    pub(crate) month: u8,
-    pub(crate) day: u8,
-}
-
-impl FromStr for Day {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "expected a day as YYYY-MM-DD";
-        // Through an instant, which knows how long months are.
-        Instant::parse(&format!("{text}T00:00:00Z")).ok_or(wrong)?;
-        let mut parts = text.split('-');
-        let mut part = || parts.next().ok_or(wrong);
-        let (year, month, day) = (part()?, part()?, part()?);
-        Ok(Self {
-            year: year.parse().map_err(|_| wrong)?,
-            month: month.parse().map_err(|_| wrong)?,
-            day: day.parse().map_err(|_| wrong)?,
-        })
-    }
 }
 
 /// Make a new, empty store
@@ -239,24 +194,6 @@ pub(crate) struct ExportArgs {
     pub(crate) compress: CompressChoice,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-pub(crate) enum CompressChoice {
-    #[default]
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl From<CompressChoice> for Compression {
-    fn from(choice: CompressChoice) -> Self {
-        match choice {
-            CompressChoice::None => Self::Plain,
-            CompressChoice::Gzip => Self::Gzip,
-            CompressChoice::Zstd => Self::Zstd,
-        }
-    }
-}
-
 /// Write the whole store, history and audit trail included, to one file under a passphrase
 #[derive(Args)]
 #[command(after_help = "\
@@ -311,30 +248,6 @@ pub(crate) struct GetArgs {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// A resource: `Patient/42`.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub(crate) resource_type: ResourceType,
-    pub(crate) id: String,
-}
-
-impl FromStr for Place {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "expected TYPE/ID, such as Patient/42";
-        let (name, id) = text.split_once('/').ok_or(wrong)?;
-        if !keepwell_fhir::valid_id(id) {
-            return Err(wrong);
-        }
-        Ok(Self { resource_type: resource_type(name)?, id: id.to_owned() })
-    }
-}
-
-fn resource_type(name: &str) -> Result<ResourceType, &'static str> {
-    ResourceType::parse(name).ok_or("no such resource type in R4")
-}
-
 /// Store a resource: under its own id if it has one (update, or create under that id), else under a new id
 #[derive(Args)]
 #[command(after_help = "\
@@ -385,26 +298,6 @@ pub(crate) struct PatchArgs {
     pub(crate) if_match: Option<u64>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum FormatChoice {
-    /// RFC 6902
-    Json,
-    /// RFC 7396
-    Merge,
-    /// a Parameters resource
-    Fhirpath,
-}
-
-impl From<FormatChoice> for PatchFormat {
-    fn from(choice: FormatChoice) -> Self {
-        match choice {
-            FormatChoice::Json => Self::JsonPatch,
-            FormatChoice::Merge => Self::MergePatch,
-            FormatChoice::Fhirpath => Self::FhirPath,
-        }
-    }
-}
-
 /// Delete a resource; its history stays
 #[derive(Args)]
 #[command(after_help = "\
@@ -422,26 +315,6 @@ pub(crate) struct DeleteArgs {
     /// Delete the one resource that fulfils this condition
     #[arg(long = "where", value_name = "QUERY", conflicts_with = "if_match")]
     pub(crate) condition: Option<String>,
-}
-
-/// A type, or a resource: `Patient`, `Patient/42`.
-#[derive(Clone)]
-pub(crate) struct Scope {
-    pub(crate) resource_type: ResourceType,
-    pub(crate) id: Option<String>,
-}
-
-impl FromStr for Scope {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains('/') {
-            let Place { resource_type, id } = text.parse()?;
-            Ok(Self { resource_type, id: Some(id) })
-        } else {
-            Ok(Self { resource_type: resource_type(text)?, id: None })
-        }
-    }
 }
 
 /// List versions, the newest first: of a resource, a type, or everything
@@ -470,10 +343,6 @@ pub(crate) struct HistoryArgs {
     /// Print a FHIR Bundle of type history, with the resources
     #[arg(long)]
     pub(crate) bundle: bool,
-}
-
-fn instant(text: &str) -> Result<Instant, &'static str> {
-    Instant::parse(text).ok_or("expected an instant with its zone, such as 2026-11-22T12:00:00Z")
 }
 
 /// Carry out a transaction or batch Bundle, and print the response Bundle
@@ -534,17 +403,6 @@ pub(crate) struct AuditFilter {
     /// How it ended: 0 done, 4 refused, 8 and 12 failed
     #[arg(long, value_name = "CODE", value_parser = outcome)]
     pub(crate) outcome: Option<Outcome>,
-}
-
-fn action(name: &str) -> Result<Action, String> {
-    Action::parse(name).ok_or_else(|| {
-        let names: Vec<_> = Action::ALL.iter().map(|action| action.name()).collect();
-        format!("expected one of {}", names.join(", "))
-    })
-}
-
-fn outcome(code: &str) -> Result<Outcome, &'static str> {
-    code.parse().ok().and_then(Outcome::from_code).ok_or("expected 0, 4, 8 or 12")
 }
 
 /// List records, the newest first
@@ -884,15 +742,5 @@ mod tests {
             }
         }
         check(&Arguments::command());
-    }
-
-    #[test]
-    fn places_days_and_keychains_are_checked() {
-        assert!("Patient/42".parse::<Place>().is_ok());
-        for wrong in ["Patient", "Patient/", "patient/42", "Patient/4_2", "Patient/42/_history/1"] {
-            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
-        }
-        assert!("2024-02-29".parse::<Day>().is_ok() && "2023-02-29".parse::<Day>().is_err());
-        assert!("file:".parse::<KeychainChoice>().is_err() && "File:/x".parse::<KeychainChoice>().is_err());
     }
 }
