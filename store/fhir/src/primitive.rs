@@ -41,6 +41,11 @@ impl Primitive {
         !matches!(self, Self::Boolean | Self::Integer | Self::PositiveInt | Self::UnsignedInt | Self::Decimal)
     }
 
+    /// Whether a value may name an entry of the same Bundle (R4 http.html#trules; canonical is not among them).
+    pub(crate) const fn is_link(self) -> bool {
+        matches!(self, Self::Uri | Self::Url | Self::Oid | Self::Uuid)
+    }
+
     /// Whether a JSON number is a value of this type.
     pub(crate) fn accepts_number(self, text: &[u8]) -> bool {
         match self {

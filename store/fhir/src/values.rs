@@ -141,6 +141,9 @@ impl Pass<'_, '_> {
         } else if element.binding != 0 && !definitions::allows_code(element.binding, value) {
             self.issue(IssueType::CodeInvalid, "the code is not in the required value set");
         }
+        if kind.is_link() && is_urn(value) {
+            self.scratch.links.push(Span::new(text.start, text.end));
+        }
         // A wrong id or reference is still the one that is there; data that is no base64 is no attachment.
         if element.role != 0 && (problem.is_none() || element.role != Role::ATTACHMENT) {
             self.note_text(element, text, value);
@@ -294,6 +297,10 @@ impl Pass<'_, '_> {
         }
         concept.is_met |= concept.system_fits && concept.code_fits;
     }
+}
+
+fn is_urn(value: &[u8]) -> bool {
+    value.starts_with(b"urn:uuid:") || value.starts_with(b"urn:oid:")
 }
 
 fn patient_id<'a>(reference: &Reference<'a>) -> Option<&'a str> {

@@ -60,6 +60,9 @@ pub struct Walk<'w> {
     pub meta: MetaSpans,
     /// Every `Reference.reference` that is a string, also inside contained and bundled resources.
     pub references: &'w [ReferenceSpan],
+    /// The texts of uri, url, oid and uuid elements that begin with `urn:uuid:` or `urn:oid:`: what may name an entry
+    /// of the same Bundle (R4 http.html#trules).
+    pub links: &'w [Span],
     /// The elements of the resource's own `identifier`.
     pub identifiers: &'w [IdentifierSpan],
     /// The texts of `Attachment.data` and `Binary.data` over [`ATTACHMENT_INLINE_BYTES`] without escapes.
@@ -109,6 +112,7 @@ pub struct IdentifierSpan {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(crate) references: Vec<ReferenceSpan>,
+    pub(crate) links: Vec<Span>,
     pub(crate) identifiers: Vec<IdentifierSpan>,
     pub(crate) attachments: Vec<Span>,
     pub(crate) issues: Issues,
@@ -127,6 +131,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     fn clear(&mut self) {
         self.references.clear();
+        self.links.clear();
         self.identifiers.clear();
         self.attachments.clear();
         self.issues.clear();
@@ -158,6 +163,7 @@ impl Walker {
             id: head.id,
             meta: head.meta,
             references: &self.scratch.references,
+            links: &self.scratch.links,
             identifiers: &self.scratch.identifiers,
             attachments: &self.scratch.attachments,
             patient: head.patient,

@@ -75,7 +75,7 @@ impl Preparer {
 
     /// Prepares one version.
     ///
-    /// `rewrite` is asked for every reference and gives the text to store instead, if any.
+    /// `rewrite` is asked for every reference, URN and link of the narrative, and gives the text to store instead.
     ///
     /// # Errors
     /// [`Error::Syntax`], [`Error::Invalid`], [`Error::WrongType`], [`Error::WrongId`], and whatever writing a large
@@ -109,6 +109,16 @@ impl Preparer {
         for reference in walk.references {
             if let Some(new) = rewrite(&reference.span.text(bytes)) {
                 edits.push((reference.span, Cow::Owned(string_content(&new))));
+            }
+        }
+        for &span in walk.links {
+            if let Some(new) = rewrite(&span.text(bytes)) {
+                edits.push((span, Cow::Owned(new.into_bytes())));
+            }
+        }
+        for span in narrative_links(bytes) {
+            if let Some(new) = rewrite(&span.text(bytes)) {
+                edits.push((span, Cow::Owned(new.into_bytes())));
             }
         }
         let mut kept = Vec::new();
@@ -226,6 +236,16 @@ pub(crate) fn identifier_hash(resource_type: ResourceType, system: Option<&str>,
     context.update(value.as_bytes());
     let digest = context.finish();
     i64::from_be_bytes(digest.as_ref()[..8].try_into().expect("a SHA-256 has 32 bytes"))
+}
+
+/// The URNs that attributes of a narrative hold: in XHTML inside JSON their quotes are escaped or single.
+fn narrative_links(bytes: &[u8]) -> impl Iterator<Item = Span> + '_ {
+    memchr::memmem::find_iter(bytes, b"urn:").filter_map(|start| {
+        let opened = bytes[..start].ends_with(b"=\\\"") || bytes[..start].ends_with(b"='");
+        let end = start + bytes[start..].iter().position(|byte| matches!(byte, b'\\' | b'\'' | b'"'))?;
+        let span = Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? };
+        opened.then_some(span)
+    })
 }
 
 /// Whose compartment the resource is in; a Patient is in its own.

@@ -63,7 +63,7 @@ impl Session {
         let count = |sql: &str| -> Result<u64> {
             Ok(snapshot.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
         };
-        stats.deleted = count("-- stats\nSELECT count(*) FROM resource NOT INDEXED")? - stats.resources();
+        stats.deleted = count("-- stats\nSELECT count(*) FROM resource")? - stats.resources();
         stats.superseded = count("-- stats\nSELECT count(*) FROM resource_version WHERE resource > 0")?;
         stats.patients = count("-- stats\nSELECT count(*) FROM patient")?;
         stats.attachments = count("-- stats\nSELECT count(*) FROM blob")?;

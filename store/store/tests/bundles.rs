@@ -75,6 +75,41 @@ fn links_between_entries_become_links_between_resources() {
 }
 
 #[test]
+fn uris_and_narratives_follow_the_entries_that_they_name() {
+    let home = Home::new();
+    let session = home.session();
+    let urn = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0";
+    let linked = json!({
+        "resourceType": "Observation", "status": "final", "code": { "text": urn },
+        "extension": [{ "url": "http://example.org/about", "valueUri": urn }],
+        "identifier": [{ "system": "urn:ietf:rfc:3986", "value": urn }],
+        "text": { "status": "generated", "div":
+            format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{urn}\">{urn}</a></div>") }
+    });
+    let answer = session
+        .bundle(&bundle(
+            "transaction",
+            json!([
+                { "fullUrl": urn, "resource": { "resourceType": "Patient" },
+                  "request": { "method": "POST", "url": "Patient" } },
+                { "resource": linked, "request": { "method": "POST", "url": "Observation" } }
+            ]),
+        ))
+        .unwrap();
+    let places = response(&answer);
+    let place = |index: usize| places[index].1.clone().unwrap().replace("/_history/1", "");
+    let (new, id) = (place(0), place(1).replace("Observation/", ""));
+    let read = session.read(ResourceType::parse("Observation").unwrap(), &id).unwrap();
+    let value: Value = serde_json::from_slice(&read.body).unwrap();
+    assert_eq!(value["extension"][0]["valueUri"], new);
+    assert!(value["text"]["div"].as_str().unwrap().contains(&format!("<a href=\"{new}\">{urn}</a>")));
+    assert_eq!(
+        (value["identifier"][0]["value"].as_str(), value["code"]["text"].as_str()),
+        (Some(urn), Some(urn))
+    );
+}
+
+#[test]
 fn a_transaction_happens_whole_or_not_at_all() {
     let home = Home::new();
     let session = home.session();

@@ -2,12 +2,16 @@
 //!
 //! A source whose first line is not a whole document is one document, as a pretty-printed Bundle is.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 
 use keepwell_fhir::bundle::MAX_BUNDLE_BYTES;
 
 /// Bytes that are decompressed at a time.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes of a piece of a large document.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Reads documents one after the other.
 pub(super) struct Records<'a> {
@@ -27,23 +31,58 @@ impl<'a> Records<'a> {
     pub(super) fn next(&mut self, document: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             document.clear();
-            if self.limited(document).read_until(b'\n', document)? == 0 {
+            if self.piece().read_until(b'\n', document)? == 0 {
                 return Ok(false);
+            }
+            if !document.ends_with(b"\n") {
+                self.rest(document, End::Line)?;
             }
             if !document.trim_ascii().is_empty() {
                 break;
             }
         }
         if std::mem::take(&mut self.is_first) && !is_balanced(document) {
-            self.limited(document).read_to_end(document)?;
+            self.rest(document, End::Source)?;
         }
         if document.len() > MAX_BUNDLE_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(true) }
     }
 
-    /// The input, up to one byte more than `document` may still take.
-    fn limited(&mut self, document: &[u8]) -> io::Take<&mut BufReader<Box<dyn Read + Send + 'a>>> {
-        self.input.by_ref().take((MAX_BUNDLE_BYTES + 1 - document.len().min(MAX_BUNDLE_BYTES)) as u64)
+    /// What follows `document`, to the end of the line or of the source. It is gathered in pieces that go as they are
+    /// copied: a vector that grows holds up to three times as much.
+    fn rest(&mut self, document: &mut Vec<u8>, end: End) -> io::Result<()> {
+        let mut pieces = VecDeque::new();
+        let mut length = document.len();
+        while length <= MAX_BUNDLE_BYTES {
+            let mut piece = Vec::with_capacity(PIECE_BYTES);
+            let read = match end {
+                End::Line => self.piece().read_until(b'\n', &mut piece)?,
+                End::Source => self.piece().read_to_end(&mut piece)?,
+            };
+            let is_last = read == 0 || end == End::Line && piece.ends_with(b"\n");
+            length += read;
+            pieces.push_back(piece);
+            if is_last {
+                break;
+            }
+        }
+        document.reserve_exact(length - document.len());
+        while let Some(piece) = pieces.pop_front() {
+            document.extend_from_slice(&piece);
+        }
+        Ok(())
     }
+
+    /// The next [`PIECE_BYTES`] of the input.
+    fn piece(&mut self) -> io::Take<&mut BufReader<Box<dyn Read + Send + 'a>>> {
+        self.input.by_ref().take(PIECE_BYTES as u64)
+    }
+}
+
+/// Where a document ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Line,
+    Source,
 }
 
 /// Whether every bracket that is opened is closed. Anything but an object or array counts as a document.
