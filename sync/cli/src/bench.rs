@@ -114,7 +114,8 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let keychain = Arc::new(MemoryKeychain::new());
     let directory = place.join("store");
     let options = ingest::options(false, &keychain);
-    let plain = Options { cache_kib: options.cache_kib, memory_security: false, ..Options::default() };
+    let plain =
+        Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
     let batch = ImportOptions::default().batch;
     let (mut raw, mut ingests) = (Vec::new(), Vec::new());
     let mut counted = None;
