@@ -10,7 +10,10 @@ use keepwell_fhir::bundle::MAX_BUNDLE_BYTES;
 /// Bytes that are decompressed at a time.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Bytes of a piece of a large document.
+/// Bytes of a document that is read in one go, into a buffer that is kept for the next one.
+const USUAL_BYTES: usize = 16 << 20;
+
+/// Bytes of a piece of what follows in a larger document.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Reads documents one after the other.
@@ -31,7 +34,7 @@ impl<'a> Records<'a> {
     pub(super) fn next(&mut self, document: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             document.clear();
-            if self.piece().read_until(b'\n', document)? == 0 {
+            if self.input.by_ref().take(USUAL_BYTES as u64).read_until(b'\n', document)? == 0 {
                 return Ok(false);
             }
             if !document.ends_with(b"\n") {
