@@ -16,6 +16,7 @@ type Edges = (&'static str, &'static [&'static str], &'static [&'static str]);
 const EDGES: &[Edges] = &[
     ("keepwell-fhir", &[], &[]),
     ("keepwell-sample", &[], &["keepwell-fhir"]),
+    ("keepwell-search", &["keepwell-fhir"], &[]),
     ("keepwell-vault", &[], &[]),
     // Its tests switch on a feature of its own.
     ("keepwell-sqlcipher", &[], &["keepwell-sqlcipher"]),
@@ -34,7 +35,7 @@ const EDGES: &[Edges] = &[
 ];
 
 /// Crates without I/O, clock or randomness: these they receive as arguments.
-const PURE: &[&str] = &["keepwell-fhir", "keepwell-sample"];
+const PURE: &[&str] = &["keepwell-fhir", "keepwell-sample", "keepwell-search"];
 
 /// What a pure crate's product code does not mention.
 const IMPURE: &[&str] = &[
