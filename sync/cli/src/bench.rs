@@ -106,7 +106,7 @@ fn rounded(value: f64) -> f64 {
 fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let rounds = args.rounds.max(1);
     let data = &files::listed(&args.data)?;
-    let bar = progress::bar("measuring", Some(2 * rounds as u64 + 3));
+    let bar = progress::bar("measuring", Some(3 * rounds as u64 + 4));
     let step = |name: &'static str| {
         bar.set_message(name);
         bar.inc(1);
@@ -117,18 +117,23 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let plain =
         Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
     let batch = ImportOptions::default().batch;
-    let (mut raw, mut ingests) = (Vec::new(), Vec::new());
+    let (mut raw, mut ingests, mut tails) = (Vec::new(), Vec::new(), Vec::new());
     let mut counted = None;
+    step("mixing");
+    let mixed = place.join("mixed.ndjson");
+    bodies::mixed(data, &mixed)?;
     // By turns, so that a busy minute of the machine does not fall on one of the two alone.
     for _ in 0..rounds {
         step("bare SQLCipher");
         let baseline = baseline::run(data, place, batch, &plain)?;
         raw.push(baseline.resources as f64 / baseline.inserting.as_secs_f64());
         counted = Some(baseline);
+        step("import of the mixture");
+        clear(&directory)?;
+        let mixture = ingest::into_new_store(&directory, &keychain, std::slice::from_ref(&mixed), false)?;
+        tails.push(mixture.tail_vs_head());
         step("import");
-        if directory.exists() {
-            fs::remove_dir_all(&directory).map_err(io_failure("removing a measured store"))?;
-        }
+        clear(&directory)?;
         ingests.push(ingest::into_new_store(&directory, &keychain, data, false)?);
     }
     let counted = counted.ok_or(Failure::NotHeld("there was a round"))?;
@@ -154,7 +159,7 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
         raw_insert_per_s: median(raw),
         ingest_per_s: median(ingests.iter().map(Ingest::per_second).collect()),
         ingest_per_s_wiping: wiping["per_second"].as_f64().unwrap_or(f64::NAN),
-        tail_vs_head: median(ingests.iter().map(Ingest::tail_vs_head).collect()),
+        tail_vs_head: median(tails),
         read_p50_us,
         open_ms,
         create_ms,
@@ -162,6 +167,11 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
         walk_mb_per_s,
         peak_mib: alone["peak_kib"].as_f64().map(|kib| kib / 1024.0),
     })
+}
+
+fn clear(directory: &Path) -> Result<()> {
+    let removed = if directory.exists() { fs::remove_dir_all(directory) } else { Ok(()) };
+    removed.map_err(io_failure("removing a measured store"))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

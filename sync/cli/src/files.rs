@@ -1,9 +1,13 @@
 //! The files that paths on a command line stand for.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::exit::{Failure, Result, io as io_failure};
+
+/// How much of a JSON file is looked at for its resourceType.
+const HEAD_BYTES: u64 = 1 << 20;
 
 /// The files named, and for each folder named the FHIR files in it, by name.
 ///
@@ -22,13 +26,24 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(&failed)? {
         let path = entry.map_err(&failed)?.path();
-        if path.is_file() && is_fhir(&path.to_string_lossy()) {
+        if path.is_file() && is_fhir(&path.to_string_lossy()) && !is_other_json(&path).map_err(&failed)? {
             files.push(path);
         }
     }
     files.sort();
     let none = Failure::Usage("there are no .json or .ndjson files in the folder");
     if files.is_empty() { Err(none) } else { Ok(files) }
+}
+
+/// Whether this is a JSON file that holds no resource: an index or a manifest beside the data.
+fn is_other_json(path: &Path) -> std::io::Result<bool> {
+    if path.extension().is_none_or(|extension| extension != "json") {
+        return Ok(false);
+    }
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    let key = b"\"resourceType\"";
+    Ok(!head.windows(key.len()).any(|window| window == key))
 }
 
 /// By its name: the content is judged by whoever reads it.
@@ -45,8 +60,9 @@ mod tests {
     fn folders_stand_for_the_fhir_files_in_them() {
         let place = tempfile::tempdir().unwrap();
         for name in ["b.ndjson.zst", "a.json", "c.txt", "d.gz"] {
-            fs::write(place.path().join(name), b"").unwrap();
+            fs::write(place.path().join(name), br#"{"resourceType":"Patient"}"#).unwrap();
         }
+        fs::write(place.path().join("index.json"), br#"{"files":[]}"#).unwrap();
         let single = PathBuf::from("somewhere/else.txt");
         let found = listed(&[single.clone(), place.path().to_owned()]).unwrap();
         assert_eq!(found, [single, place.path().join("a.json"), place.path().join("b.ndjson.zst")]);

@@ -40,7 +40,8 @@ impl Ingest {
         self.resources as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The rate of the last tenth of the resources against that of the first.
+    /// The rate of the last tenth of the resources against that of the first. It compares the store with itself only
+    /// where both tenths hold the same kinds of resources.
     pub(super) fn tail_vs_head(&self) -> f64 {
         let all = self.resources as f64;
         let head = self.time_of(END * all);
