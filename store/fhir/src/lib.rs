@@ -27,6 +27,7 @@ mod scanner;
 mod seen;
 mod span;
 mod string;
+mod subset;
 mod syntax;
 mod values;
 mod walker;
@@ -45,6 +46,7 @@ pub use reference::Reference;
 pub use resource_type::{ResourceType, UnknownResourceType};
 pub use scanner::MAX_NUMBER_BYTES;
 pub use span::Span;
+pub use subset::{Subset, SubsetError, subset};
 pub use syntax::{SyntaxError, SyntaxErrorKind};
 pub use walker::{
     ATTACHMENT_INLINE_BYTES, IdentifierSpan, MAX_BYTES, MAX_DEPTH, MAX_RESOURCE_DEPTH, MetaSpans,

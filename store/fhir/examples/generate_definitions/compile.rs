@@ -17,7 +17,8 @@ use serde_json::Value;
 mod layout;
 
 use layout::{
-    COMPARTMENTS, FIRST_CONTEXT, FREE, Hash, Key, MANY_SYSTEMS, PLAIN, PRIMITIVES, REPEATS, RESOURCE, ROLES,
+    COMPARTMENTS, FIRST_CONTEXT, FREE, Hash, Key, MANY_SYSTEMS, MODIFIER, PLAIN, PRIMITIVES, REPEATS,
+    RESOURCE, ROLES, SUMMARY,
 };
 
 /// The Rust source of the compiled definitions.
@@ -35,6 +36,8 @@ struct Definition {
     repeats: bool,
     /// XML attributes have no extensions.
     attribute: bool,
+    summary: bool,
+    modifier: bool,
     content_reference: Option<String>,
 }
 
@@ -248,6 +251,12 @@ impl Tables {
         if definition.attribute && !resource_id {
             flags |= PLAIN;
         }
+        if definition.summary {
+            flags |= SUMMARY;
+        }
+        if definition.modifier {
+            flags |= MODIFIER;
+        }
         let code = if resource_id { "id" } else { type_code(kind) };
         let element = Element {
             binding: *binding.unwrap_or(&0),
@@ -452,6 +461,8 @@ fn snapshot(structure: &Value) -> Vec<Definition> {
         min: element["min"].as_u64().expect("min is a number"),
         repeats: element["max"] == "*",
         attribute: element["representation"][0] == "xmlAttr",
+        summary: element["isSummary"] == true,
+        modifier: element["isModifier"] == true,
         content_reference: element["contentReference"].as_str().map(str::to_owned),
     };
     elements.filter(|element| element["max"] != "0").map(definition).collect()

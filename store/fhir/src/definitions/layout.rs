@@ -114,7 +114,7 @@ pub(crate) struct Element {
     pub(crate) name: u16,
     /// A primitive type, [`RESOURCE`], or [`FIRST_CONTEXT`] plus a context.
     pub(crate) kind: u16,
-    /// [`REPEATS`] and [`PLAIN`].
+    /// [`REPEATS`], [`PLAIN`], [`SUMMARY`] and [`MODIFIER`].
     pub(crate) flags: u8,
     pub(crate) role: u8,
     /// The compartments this reference puts the resource into, one bit each.
@@ -141,6 +141,10 @@ pub(crate) const fn element(
 pub(crate) const REPEATS: u8 = 1;
 /// The element has no `_` twin for extensions.
 pub(crate) const PLAIN: u8 = 2;
+/// The element is part of a summary (R4 elementdefinition-definitions.html#ElementDefinition.isSummary).
+pub(crate) const SUMMARY: u8 = 4;
+/// The element may change what others mean: no subset leaves it out.
+pub(crate) const MODIFIER: u8 = 8;
 
 /// Codes that a required binding allows.
 pub(crate) struct ValueSet {

@@ -8,7 +8,9 @@ mod layout;
 mod r4;
 
 pub(crate) use layout::{COMPARTMENTS, ROLES};
-pub(crate) use layout::{Element, FIRST_CONTEXT, MANY_SYSTEMS, PLAIN, PRIMITIVES, REPEATS, RESOURCE, Rule};
+pub(crate) use layout::{
+    Element, FIRST_CONTEXT, MANY_SYSTEMS, MODIFIER, PLAIN, PRIMITIVES, REPEATS, RESOURCE, Rule, SUMMARY,
+};
 pub(crate) use r4::{COMPARTMENT_PARAMETERS, ELEMENT};
 
 use layout::{Context, FREE, Hash, Key};
