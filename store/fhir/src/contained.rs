@@ -9,6 +9,7 @@ use crate::pass::Pass;
 use crate::path::{Step, expression};
 use crate::resource_type::ResourceType;
 use crate::span::{Span, to_u32};
+use crate::visitor::Visitor;
 
 struct Resource {
     id: Span,
@@ -66,7 +67,7 @@ impl Containment {
     }
 }
 
-impl Pass<'_, '_> {
+impl<V: Visitor> Pass<'_, '_, V> {
     /// Ends a container: ids are unique, local references find a resource of an allowed type.
     pub(crate) fn check_contained(&mut self, mark: Mark, container: ResourceType) {
         let mut containment = std::mem::take(&mut self.scratch.containment);

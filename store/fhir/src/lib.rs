@@ -24,12 +24,14 @@ mod primitive;
 mod reference;
 mod resource_type;
 mod scanner;
+pub mod schema;
 mod seen;
 mod span;
 mod string;
 mod subset;
 mod syntax;
 mod values;
+mod visitor;
 mod walker;
 mod word;
 
@@ -45,9 +47,11 @@ pub use primitive::MAX_STRING_BYTES;
 pub use reference::Reference;
 pub use resource_type::{ResourceType, UnknownResourceType};
 pub use scanner::MAX_NUMBER_BYTES;
+pub use schema::ElementNumber;
 pub use span::Span;
 pub use subset::{Subset, SubsetError, subset};
 pub use syntax::{SyntaxError, SyntaxErrorKind};
+pub use visitor::Visitor;
 pub use walker::{
     ATTACHMENT_INLINE_BYTES, IdentifierSpan, MAX_BYTES, MAX_DEPTH, MAX_RESOURCE_DEPTH, MetaSpans,
     ReferenceSpan, Walk, Walker,

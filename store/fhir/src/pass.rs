@@ -15,11 +15,13 @@ use crate::path::{NO_INDEX, Step, expression};
 use crate::primitive::Primitive;
 use crate::resource_type::ResourceType;
 use crate::scanner::{Scanner, Stop, Text};
+use crate::schema::ElementNumber;
 use crate::seen::Seen;
 use crate::span::{Span, to_u32};
 use crate::string::decode;
 use crate::syntax::{SyntaxError, SyntaxErrorKind as Kind};
 use crate::values::{Concept, Role};
+use crate::visitor::Visitor;
 use crate::walker::{MAX_RESOURCE_DEPTH, MetaSpans, Scratch};
 
 /// An array of primitive values (`given`) or of their extensions (`_given`), to be compared with its twin.
@@ -42,9 +44,10 @@ pub(crate) struct Head {
     pub(crate) type_member: Span,
 }
 
-pub(crate) struct Pass<'a, 's> {
+pub(crate) struct Pass<'a, 's, V> {
     pub(crate) json: Grammar<'a, 's>,
     pub(crate) scratch: &'s mut Scratch,
+    visitor: &'s mut V,
     pub(crate) head: Head,
     /// The type of the current resource.
     pub(crate) kind: ResourceType,
@@ -56,14 +59,18 @@ pub(crate) struct Pass<'a, 's> {
     pub(crate) concept: Option<Concept>,
 }
 
-impl<'a, 's> Pass<'a, 's> {
+impl<'a, 's, V: Visitor> Pass<'a, 's, V> {
     /// Walks over the whole document as a resource.
-    pub(crate) fn document(mut json: Grammar<'a, 's>, scratch: &'s mut Scratch) -> Result<Head, SyntaxError> {
+    pub(crate) fn document(
+        mut json: Grammar<'a, 's>,
+        scratch: &'s mut Scratch,
+        visitor: &'s mut V,
+    ) -> Result<Head, SyntaxError> {
         let is_object = json.scanner.peek() == b'{';
         let start = json.scanner.at;
         let found = if is_object { resource_type(&json.scanner) } else { Err(Kind::NotAnObject) };
         match found {
-            Ok(kind) => Pass::new(json, scratch, kind).resource(),
+            Ok(kind) => Pass::new(json, scratch, visitor, kind).resource(),
             Err(kind) => {
                 // A mistake in the grammar is the better message, if there is one.
                 json.document()?;
@@ -72,14 +79,29 @@ impl<'a, 's> Pass<'a, 's> {
         }
     }
 
-    fn new(json: Grammar<'a, 's>, scratch: &'s mut Scratch, resource_type: ResourceType) -> Self {
+    fn new(
+        json: Grammar<'a, 's>,
+        scratch: &'s mut Scratch,
+        visitor: &'s mut V,
+        resource_type: ResourceType,
+    ) -> Self {
         let (meta, type_member) = (MetaSpans::default(), Span::default());
         let head = Head { resource_type, id: None, meta, patient: None, type_member };
-        Self { json, scratch, head, kind: resource_type, level: 0, is_contained: false, concept: None }
+        Self {
+            json,
+            scratch,
+            visitor,
+            head,
+            kind: resource_type,
+            level: 0,
+            is_contained: false,
+            concept: None,
+        }
     }
 
     fn resource(mut self) -> Result<Head, SyntaxError> {
         let kind = self.head.resource_type;
+        self.visitor.begin(kind);
         let found = self.object_with_contained(kind).and_then(|()| self.json.scanner.finish());
         found.map_err(|stop| self.json.scanner.failure(stop))?;
         if kind.name() == Compartment::Patient.code() {
@@ -103,8 +125,10 @@ impl<'a, 's> Pass<'a, 's> {
         }
         let outer = (self.level, self.is_contained);
         (self.level, self.is_contained) = (self.level + 1, is_contained);
+        let start = self.json.scanner.at;
         self.object_with_contained(kind)?;
         (self.level, self.is_contained) = outer;
+        self.visitor.nested(kind, is_contained, Span::new(start, self.json.scanner.at));
         Ok(())
     }
 
@@ -176,7 +200,19 @@ impl<'a, 's> Pass<'a, 's> {
         if repeats {
             self.issue(IssueType::Structure, "the element repeats, so it must be an array");
         }
-        self.value(element, kind)
+        self.visit(element, kind, is_extension)
+    }
+
+    /// One value, of which the visitor is told.
+    #[inline(always)]
+    fn visit(&mut self, element: &Element, kind: u16, is_extension: bool) -> Result<(), Stop> {
+        let number = self.scratch.path.last().map_or(0, |step| step.element);
+        self.visitor.enter(ElementNumber::new(number, is_extension));
+        self.json.scanner.peek();
+        let start = self.json.scanner.at;
+        self.value(element, kind)?;
+        self.visitor.leave(Span::new(start, self.json.scanner.at));
+        Ok(())
     }
 
     /// An array, from its `[`.
@@ -194,7 +230,7 @@ impl<'a, 's> Pass<'a, 's> {
                 self.json.scanner.literal(b"null")?;
                 self.scratch.nulls.push(length);
             } else {
-                self.value(element, kind)?;
+                self.visit(element, kind, is_extension)?;
             }
             length += 1;
             is_last = self.json.is_last(b']')?;

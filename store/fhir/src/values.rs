@@ -11,6 +11,7 @@ use crate::resource_type::ResourceType;
 use crate::scanner::{Stop, Text};
 use crate::span::Span;
 use crate::string::decode;
+use crate::visitor::Visitor;
 use crate::walker::{ATTACHMENT_INLINE_BYTES, IdentifierSpan, ReferenceSpan};
 
 /// The numbers of [`Element::role`], by their names in [`ROLES`].
@@ -69,7 +70,7 @@ pub(crate) struct Concept {
     is_met: bool,
 }
 
-impl Pass<'_, '_> {
+impl<V: Visitor> Pass<'_, '_, V> {
     /// One primitive value.
     #[inline(always)]
     pub(crate) fn primitive(&mut self, kind: Primitive, element: &Element) -> Result<(), Stop> {

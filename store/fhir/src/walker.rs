@@ -19,6 +19,7 @@ use crate::resource_type::ResourceType;
 use crate::scanner::Scanner;
 use crate::span::Span;
 use crate::syntax::{SyntaxError, SyntaxErrorKind};
+use crate::visitor::{Nobody, Visitor};
 
 /// The largest document in bytes: a transaction Bundle of hundreds of thousands of entries.
 pub const MAX_BYTES: usize = 256 * 1024 * 1024;
@@ -155,9 +156,17 @@ impl Walker {
     /// If the bytes are not one JSON object in UTF-8 within the limits, with unique keys and the name of an R4
     /// resource type. Everything else that is wrong becomes an issue of the result.
     pub fn walk(&mut self, bytes: &[u8]) -> Result<Walk<'_>, SyntaxError> {
+        self.walk_with(bytes, &mut Nobody)
+    }
+
+    /// Walks over one resource and tells a visitor of its elements.
+    ///
+    /// # Errors
+    /// As [`Self::walk`]. What the visitor was told before is then of no use.
+    pub fn walk_with<V: Visitor>(&mut self, bytes: &[u8], visitor: &mut V) -> Result<Walk<'_>, SyntaxError> {
         let json = Grammar::new(start(bytes)?, &mut self.keys);
         self.scratch.clear();
-        let head = Pass::document(json, &mut self.scratch)?;
+        let head = Pass::document(json, &mut self.scratch, visitor)?;
         Ok(Walk {
             resource_type: head.resource_type,
             id: head.id,

@@ -427,6 +427,17 @@ impl Tables {
             "&[(u8, &[&str])]",
             parameters,
         );
+        let numbered = self.contexts.iter().enumerate().skip(ResourceType::COUNT);
+        let data_types = numbered
+            .filter(|(_, context)| !context.path.contains('.'))
+            .map(|(number, context)| format!("({number},{:?})", context.path));
+        table(
+            &mut out,
+            "The contexts of data types with their names.",
+            "DATA_TYPES",
+            "(u16, &str)",
+            data_types,
+        );
         let element = self.context_kind("Element") - FIRST_CONTEXT;
         let _ = write!(
             out,

@@ -11,7 +11,7 @@ pub(crate) use layout::{COMPARTMENTS, ROLES};
 pub(crate) use layout::{
     Element, FIRST_CONTEXT, MANY_SYSTEMS, MODIFIER, PLAIN, PRIMITIVES, REPEATS, RESOURCE, Rule, SUMMARY,
 };
-pub(crate) use r4::{COMPARTMENT_PARAMETERS, ELEMENT};
+pub(crate) use r4::{COMPARTMENT_PARAMETERS, DATA_TYPES, ELEMENT};
 
 use layout::{Context, FREE, Hash, Key};
 

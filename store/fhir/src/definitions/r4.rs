@@ -2915,5 +2915,17 @@ pub(crate) static COMPARTMENT_PARAMETERS: [&[(u8, &[&str])]; 5] = [
 &[(1,&["subject"]),(5,&["actor"]),(6,&["actor"]),(7,&["agent"]),(17,&["enterer", "performer-actor"]),(19,&["procedure-udi", "item-udi", "detail-udi", "subdetail-udi"]),(23,&["sender", "recipient"]),(24,&["sender", "recipient"]),(26,&["author"]),(34,&["author"]),(38,&["device", "subject", "requester", "performer"]),(39,&["device"]),(40,&["subject"]),(41,&["subject", "author"]),(42,&["subject", "author"]),(53,&["procedure-udi", "item-udi", "detail-udi", "subdetail-udi"]),(55,&["author"]),(58,&["member"]),(67,&["participant"]),(70,&["subject", "source"]),(74,&["subject"]),(76,&["device"]),(92,&["target"]),(96,&["subject", "device"]),(111,&["agent"]),(113,&["author"]),(115,&["author"]),(120,&["performer"]),(122,&["actor"]),(124,&["performer", "requester"]),(126,&["subject"]),(139,&["requester"]),],
 ];
 
+/// The contexts of data types with their names.
+pub(crate) static DATA_TYPES: [(u16, &str); 46] = [
+(150,"Address"),(153,"Age"),(155,"Annotation"),(157,"Attachment"),(163,"BackboneElement"),(224,"CodeableConcept"),
+(225,"Coding"),(245,"ContactDetail"),(246,"ContactPoint"),(262,"Contributor"),(263,"Count"),(275,"DataRequirement"),
+(295,"Distance"),(300,"DomainResource"),(301,"Dosage"),(303,"Duration"),(310,"Element"),(311,"ElementDefinition"),
+(357,"Expression"),(358,"Extension"),(369,"HumanName"),(370,"Identifier"),(407,"MarketingStatus"),(469,"Meta"),
+(470,"MetadataResource"),(479,"Money"),(480,"MoneyQuantity"),(482,"Narrative"),(499,"ParameterDefinition"),(506,"Period"),
+(515,"Population"),(521,"ProdCharacteristic"),(522,"ProductShelfLife"),(525,"Quantity"),(532,"Range"),(533,"Ratio"),
+(534,"Reference"),(535,"RelatedArtifact"),(543,"Resource"),(550,"SampledData"),(552,"Signature"),(553,"SimpleQuantity"),
+(576,"SubstanceAmount"),(648,"Timing"),(650,"TriggerDefinition"),(651,"UsageContext"),
+];
+
 /// The context of extensions of primitive values.
 pub(crate) const ELEMENT: u16 = 310;
