@@ -4,6 +4,7 @@
 mod convert;
 mod data_type;
 mod extract;
+mod json;
 mod parameter;
 mod parameters;
 mod value;
