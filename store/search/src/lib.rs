@@ -3,17 +3,38 @@
 
 mod convert;
 mod data_type;
+mod date_range;
 mod extract;
+mod fold;
 mod json;
+mod near;
+mod number;
 mod parameter;
 mod parameters;
+mod plan;
+mod query;
+mod term;
+mod terms;
+mod ucum;
 mod value;
 mod values;
 
 pub use convert::convert;
 pub use data_type::DataType;
+pub use date_range::{DateRange, TICKS_PER_DAY, TICKS_PER_SECOND};
 pub use extract::{Contained, Extracted, Extractor};
+pub use fold::{fold, folded};
+pub use number::{MAX_DIGITS, Number};
 pub use parameter::{Base, Component, Parameter, ParameterKind, ParameterNumber};
 pub use parameters::Parameters;
-pub use value::Value;
+pub use plan::{Comparison, Plan, Test, UnitScan};
+pub use query::{
+    Chain, Clause, ContainedMode, Criterion, Direction, Handling, Has, Include, MAX_NAME_CHARS, Matching,
+    Prefix, Query, QueryError, Scope, SearchValue, Sort, SortKey, StringMatch, Summary, SystemMatch, Total,
+    UnitMatch, UriMatch,
+};
+pub use term::{Facet, HEAD_BYTES, MAX_TEXT_BYTES, Term, read_reference, successor};
+pub use terms::{Terms, terms};
+pub use ucum::{Canonical, MAX_UNIT_BYTES, canonical_unit};
+pub use value::{System, Unit, Value};
 pub use values::{Entry, ValueRange, Values};
