@@ -13,7 +13,7 @@ use keepwell_fhir::Decimal;
 pub const MAX_DIGITS: u32 = 34;
 
 /// Exponents of values beyond 10^[`MAX_MAGNITUDE`] are cut to this; no quantity of nature reaches it.
-const MAX_MAGNITUDE: i64 = 30_000;
+const MAX_MAGNITUDE: i32 = 30_000;
 
 /// An exact decimal number.
 ///
@@ -35,6 +35,9 @@ impl Number {
     /// One.
     pub const ONE: Self = Self { mantissa: 1, exponent: 0 };
 
+    /// More than any other number: where a range has no end.
+    pub const FAR: Self = Self { mantissa: 1, exponent: MAX_MAGNITUDE - 1 };
+
     /// `mantissa * 10^exponent`, rounded to [`MAX_DIGITS`] digits.
     #[must_use]
     pub fn new(mantissa: i128, exponent: i64) -> Self {
@@ -51,7 +54,8 @@ impl Number {
             exponent += 1;
         }
         let place = i64::from(digits(mantissa));
-        let exponent = exponent.clamp(-MAX_MAGNITUDE - place, MAX_MAGNITUDE - place);
+        let most = i64::from(MAX_MAGNITUDE);
+        let exponent = exponent.clamp(-most - place, most - place);
         Self { mantissa, exponent: i32::try_from(exponent).unwrap_or(0) }
     }
 

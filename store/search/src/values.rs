@@ -43,6 +43,12 @@ impl Values {
         self.list.push(value);
     }
 
+    /// All values, whichever parameter they belong to.
+    #[must_use]
+    pub fn all(&self) -> &[Value] {
+        &self.list
+    }
+
     /// How many values there are: the start of the range of those that come next.
     #[must_use]
     pub fn len(&self) -> u32 {
@@ -84,5 +90,11 @@ impl Values {
     pub fn tuple(&self, entry: &Entry) -> impl Iterator<Item = &[Value]> {
         let parts = if entry.is_tuple { entry.start as usize..entry.end as usize } else { 0..0 };
         self.parts[parts].iter().map(|(start, end)| &self.list[*start as usize..*end as usize])
+    }
+}
+
+impl Extend<Value> for Values {
+    fn extend<T: IntoIterator<Item = Value>>(&mut self, values: T) {
+        self.list.extend(values);
     }
 }
