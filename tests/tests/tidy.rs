@@ -15,6 +15,7 @@ type Edges = (&'static str, &'static [&'static str], &'static [&'static str]);
 /// Who may know whom (docs/adr/0001-crates-and-edges.md). Knowledge flows one way, and a new edge is a decision.
 const EDGES: &[Edges] = &[
     ("keepwell-fhir", &[], &[]),
+    ("keepwell-index", &[], &[]),
     ("keepwell-sample", &[], &["keepwell-fhir"]),
     ("keepwell-search", &["keepwell-fhir"], &[]),
     ("keepwell-vault", &[], &[]),
@@ -35,7 +36,7 @@ const EDGES: &[Edges] = &[
 ];
 
 /// Crates without I/O, clock or randomness: these they receive as arguments.
-const PURE: &[&str] = &["keepwell-fhir", "keepwell-sample", "keepwell-search"];
+const PURE: &[&str] = &["keepwell-fhir", "keepwell-index", "keepwell-sample", "keepwell-search"];
 
 /// What a pure crate's product code does not mention.
 const IMPURE: &[&str] = &[
