@@ -18,6 +18,7 @@ mod terms;
 mod ucum;
 mod value;
 mod values;
+mod words;
 
 pub use convert::convert;
 pub use data_type::DataType;
@@ -38,3 +39,4 @@ pub use terms::{Terms, terms};
 pub use ucum::{Canonical, MAX_UNIT_BYTES, canonical_unit};
 pub use value::{System, Unit, Value};
 pub use values::{Entry, ValueRange, Values};
+pub use words::{MAX_WORD_BYTES, MAX_WORDS, add_words};

@@ -4,15 +4,25 @@
 //! names, what their values mean, what is to be returned and in which order. It holds no text that still has to be
 //! parsed, so that whoever answers it cannot read it differently.
 
+mod build;
 mod criterion;
 mod error;
+mod filter;
+mod limits;
+mod modifier;
 mod page;
+mod parse;
+mod text;
+mod value;
 
 pub use criterion::{
     Chain, Clause, Criterion, Has, Matching, Prefix, SearchValue, StringMatch, SystemMatch, UnitMatch,
     UriMatch,
 };
 pub use error::{MAX_NAME_CHARS, QueryError};
+pub use limits::{
+    MAX_CHAIN_DEPTH, MAX_CLAUSES, MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_QUERY_BYTES, MAX_SORT_KEYS, MAX_VALUES,
+};
 pub use page::{ContainedMode, Direction, Include, Sort, SortKey, Summary, Total};
 
 use keepwell_fhir::{Compartment, ResourceType};
