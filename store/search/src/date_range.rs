@@ -15,9 +15,9 @@ pub const TICKS_PER_DAY: i64 = 86_400 * TICKS_PER_SECOND;
 const TICKS_PER_MS: i64 = 10_000;
 
 /// The beginning of time, which an open period has: 0001-01-01T00:00:00Z.
-pub const MIN: i64 = -62_135_596_800 * TICKS_PER_SECOND;
+pub(crate) const MIN: i64 = -62_135_596_800 * TICKS_PER_SECOND;
 /// The end of time, which an open period has: 10000-01-01T00:00:00Z.
-pub const MAX: i64 = 253_402_300_800 * TICKS_PER_SECOND;
+pub(crate) const MAX: i64 = 253_402_300_800 * TICKS_PER_SECOND;
 
 /// A half-open stretch of time, in ticks of 100 ns since 1970-01-01T00:00:00Z.
 ///

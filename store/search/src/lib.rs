@@ -7,6 +7,7 @@ mod date_range;
 mod extract;
 mod fold;
 mod json;
+mod matches;
 mod near;
 mod number;
 mod parameter;
@@ -14,6 +15,7 @@ mod parameters;
 mod plan;
 mod query;
 mod term;
+mod terminology;
 mod terms;
 mod ucum;
 mod value;
@@ -25,16 +27,19 @@ pub use data_type::DataType;
 pub use date_range::{DateRange, TICKS_PER_DAY, TICKS_PER_SECOND};
 pub use extract::{Contained, Extracted, Extractor};
 pub use fold::{fold, folded};
+pub use matches::{Context, Resource, Visit, fulfils, matches};
 pub use number::{MAX_DIGITS, Number};
 pub use parameter::{Base, Component, Parameter, ParameterKind, ParameterNumber};
 pub use parameters::Parameters;
-pub use plan::{Comparison, Plan, Test, UnitScan};
+pub use plan::{Comparison, Plan, Test, UnitScan, plan, sort_terms};
 pub use query::{
-    Chain, Clause, ContainedMode, Criterion, Direction, Handling, Has, Include, MAX_NAME_CHARS, Matching,
+    Chain, Clause, ContainedMode, Criterion, Direction, Handling, Has, Include, MAX_CHAIN_DEPTH, MAX_CLAUSES,
+    MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_NAME_CHARS, MAX_QUERY_BYTES, MAX_SORT_KEYS, MAX_VALUES, Matching,
     Prefix, Query, QueryError, Scope, SearchValue, Sort, SortKey, StringMatch, Summary, SystemMatch, Total,
     UnitMatch, UriMatch,
 };
 pub use term::{Facet, HEAD_BYTES, MAX_TEXT_BYTES, Term, read_reference, successor};
+pub use terminology::{CodeSet, NoTerminology, Terminology};
 pub use terms::{Terms, terms};
 pub use ucum::{Canonical, MAX_UNIT_BYTES, canonical_unit};
 pub use value::{System, Unit, Value};

@@ -30,7 +30,6 @@ use keepwell_fhir::ResourceType;
 
 use crate::date_range::{DateRange, MAX, MIN, TICKS_PER_DAY, TICKS_PER_SECOND};
 use crate::fold::{fold, fold_code};
-use crate::number::Number;
 use crate::parameter::ParameterNumber;
 use crate::value::{System, Unit};
 
@@ -38,11 +37,11 @@ use crate::value::{System, Unit};
 pub const MAX_TEXT_BYTES: usize = 64;
 
 /// How long the beginning of a cut text is.
-pub const CUT_TEXT_BYTES: usize = MAX_TEXT_BYTES - CUT_TAIL_BYTES;
+pub(crate) const CUT_TEXT_BYTES: usize = MAX_TEXT_BYTES - CUT_TAIL_BYTES;
 
 /// The mark and the hash at the end of a cut text.
 const CUT_TAIL_BYTES: usize = 9;
-const CUT_MARK: u8 = 0xff;
+pub(crate) const CUT_MARK: u8 = 0xff;
 
 /// The length of the parameter number and the facet.
 pub const HEAD_BYTES: usize = 3;
@@ -345,6 +344,12 @@ pub(crate) fn read_date(value: &[u8]) -> Option<DateRange> {
     Some(DateRange { low, high: low.checked_add(length)? })
 }
 
+/// The beginning of a date in a term of [`Facet::Late`].
+pub(crate) fn read_late(value: &[u8]) -> Option<i64> {
+    let (_, rest) = read_instant(value)?;
+    read_instant(rest.strip_prefix(&[0])?).map(|(low, _)| low)
+}
+
 /// The end, then the beginning; so that equal ends share one stretch of terms.
 pub(crate) fn write_late(range: DateRange, out: &mut Vec<u8>) {
     write_instant(range.high, out);
@@ -399,13 +404,6 @@ pub(crate) fn write_degrees(degrees: f64, out: &mut Vec<u8>) {
 pub(crate) fn read_degrees(bytes: &[u8]) -> Option<f64> {
     let steps = i32::from_be_bytes(bytes.get(..4)?.try_into().ok()?) ^ i32::MIN;
     Some(f64::from(steps) / 1e7)
-}
-
-/// Reads two numbers behind each other.
-pub(crate) fn read_span(value: &[u8]) -> Option<(Number, Number)> {
-    let (low, rest) = Number::decode(value)?;
-    let (high, rest) = Number::decode(rest)?;
-    rest.is_empty().then_some((low, high))
 }
 
 /// FNV-1a with a final mix; 0 and all ones are kept for other uses.

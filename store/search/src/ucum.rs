@@ -40,7 +40,9 @@ impl Canonical {
 }
 
 /// The units that were asked for, by their code: most stores have some dozens.
-static CACHE: LazyLock<RwLock<HashMap<Box<str>, Option<Arc<Canonical>>>>> = LazyLock::new(RwLock::default);
+static CACHE: LazyLock<RwLock<Units>> = LazyLock::new(RwLock::default);
+
+type Units = HashMap<Box<str>, Option<Arc<Canonical>>>;
 
 /// The canonical form of a UCUM code; none if it is not one, or has no linear scale (such as pH).
 ///

@@ -96,7 +96,7 @@ pub enum System {
     /// The element could name a system and does not.
     None,
     /// The element has no place for a system: its type or its binding says what the code means. A search with any
-    /// system finds it.
+    /// system, or for what has none, finds it.
     Implicit,
     /// The URI of a code system or of a namespace of identifiers.
     Uri(Box<str>),
@@ -114,7 +114,7 @@ pub struct Unit {
 }
 
 /// The system of the units of UCUM.
-pub const UCUM: &str = "http://unitsofmeasure.org";
+pub(crate) const UCUM: &str = "http://unitsofmeasure.org";
 
 /// The system of currencies.
-pub const CURRENCIES: &str = "urn:iso:std:iso:4217";
+pub(crate) const CURRENCIES: &str = "urn:iso:std:iso:4217";

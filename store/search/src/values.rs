@@ -86,6 +86,11 @@ impl Values {
         if entry.is_tuple { &[] } else { &self.list[entry.start as usize..entry.end as usize] }
     }
 
+    /// The values of a parameter that is not composite.
+    pub fn of_number(&self, number: ParameterNumber) -> impl Iterator<Item = &Value> {
+        self.entries().filter(move |entry| entry.number == number).flat_map(|entry| self.of(entry))
+    }
+
     /// The parts of an entry of a composite parameter: each is a list of alternatives; none for other entries.
     pub fn tuple(&self, entry: &Entry) -> impl Iterator<Item = &[Value]> {
         let parts = if entry.is_tuple { entry.start as usize..entry.end as usize } else { 0..0 };

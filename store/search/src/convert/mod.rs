@@ -78,7 +78,11 @@ fn convert_uri(json: &[u8], out: &mut Values) {
 }
 
 fn convert_position(json: &[u8], out: &mut Values) {
-    let degrees = |key| std::str::from_utf8(member(json, key)?).ok()?.parse::<f64>().ok();
+    // To the centimetre, as index terms have it.
+    let degrees = |key| {
+        let degrees = std::str::from_utf8(member(json, key)?).ok()?.parse::<f64>().ok()?;
+        Some((degrees * 1e7).round() / 1e7)
+    };
     if let Some((latitude, longitude)) = degrees("latitude").zip(degrees("longitude"))
         && latitude.abs() <= 90.0
         && longitude.abs() <= 180.0

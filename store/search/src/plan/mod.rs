@@ -6,13 +6,18 @@
 //! candidates are never sure; `Not` swaps the two sets and takes their complements; `And` and `Or` go set by set. What may
 //! belong to the root but does not surely do so is checked. If [`Plan::is_exact`], nothing has to be.
 
+mod build;
+mod date;
 mod scan;
+mod text;
 
+pub use build::{plan, sort_terms};
 pub use scan::{Comparison, Test, UnitScan};
 
 use keepwell_fhir::ResourceType;
 
 use crate::parameter::Parameter;
+use crate::term::successor;
 
 /// A set of resources, as an index can find it.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,11 +57,11 @@ pub enum Plan {
         to: i64,
     },
     /// Those in all of these sets.
-    And(Vec<Plan>),
+    And(Vec<Self>),
     /// Those in one of these sets.
-    Or(Vec<Plan>),
+    Or(Vec<Self>),
     /// Those not in this set.
-    Not(Box<Plan>),
+    Not(Box<Self>),
     /// Those that refer by a parameter to a resource of a type and a set.
     ///
     /// For each resource of the set: [`crate::Term::reference`] with the number of the parameter, and if it has a
@@ -67,7 +72,7 @@ pub enum Plan {
         /// The type that is referred to.
         target: ResourceType,
         /// The set, among resources of the type.
-        plan: Box<Plan>,
+        plan: Box<Self>,
     },
     /// Those that a resource of a type and a set refers to by a parameter.
     ///
@@ -78,10 +83,10 @@ pub enum Plan {
         /// Its reference parameter.
         parameter: Parameter,
         /// The set, among resources of the type.
-        plan: Box<Plan>,
+        plan: Box<Self>,
     },
     /// Some of these: which ones only the resources themselves tell.
-    Candidates(Box<Plan>),
+    Candidates(Box<Self>),
 }
 
 impl Plan {
@@ -134,9 +139,9 @@ impl Plan {
         }
     }
 
-    /// Not this one.
+    /// All others.
     #[must_use]
-    pub fn not(plan: Self) -> Self {
+    pub fn complement(plan: Self) -> Self {
         match plan {
             Self::All => Self::None,
             Self::None => Self::All,
@@ -153,4 +158,10 @@ impl Plan {
             plan => Self::Candidates(Box::new(plan)),
         }
     }
+}
+
+/// All terms that begin so and pass a test.
+fn scan(head: Vec<u8>, test: Test) -> Plan {
+    let to = successor(&head).unwrap_or_default();
+    Plan::Scan { from: head, to, test }
 }

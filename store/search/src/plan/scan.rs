@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::number::Number;
 use crate::query::{Prefix, UnitMatch};
-use crate::term::{HEAD_BYTES, UnitKey, is_cut, read_date, read_degrees, read_unit, successor, write_text};
+use crate::term::{
+    HEAD_BYTES, UnitKey, is_cut, read_date, read_degrees, read_late, read_unit, successor, write_text,
+};
 use crate::ucum::{Canonical, canonical_unit};
 use crate::value::UCUM;
 
@@ -20,6 +22,11 @@ pub enum Test {
         from: i64,
         /// The largest end.
         to: i64,
+    },
+    /// Long dates, sorted by their end, that begin before a tick.
+    Begins {
+        /// The tick.
+        before: i64,
     },
     /// Texts that were not cut and contain this one.
     Contains(Box<[u8]>),
@@ -67,6 +74,7 @@ impl Test {
             Self::Ends { from, to } => {
                 read_date(value).is_some_and(|range| (*from..=*to).contains(&range.high))
             }
+            Self::Begins { before } => read_late(value).is_some_and(|low| low < *before),
             Self::Contains(text) => !is_cut(value) && memchr::memmem::find(value, text).is_some(),
             Self::EndsWith(text) => !is_cut(value) && value.ends_with(text),
             Self::IsCut => is_cut(value),
@@ -111,34 +119,25 @@ impl Comparison {
         }
     }
 
-    /// The single numbers that satisfy it, as ranges: from the first number to the second, of which the flags say
-    /// whether they belong to it. None: without end.
-    fn ranges(&self) -> Vec<(Option<(Number, bool)>, Option<(Number, bool)>)> {
-        let (low, high) = self.range;
-        match self.prefix {
-            Prefix::Eq | Prefix::Ap => vec![(Some((low, true)), Some((high, false)))],
-            Prefix::Ne => vec![(None, Some((low, false))), (Some((high, true)), None)],
-            Prefix::Gt | Prefix::Sa => vec![(Some((self.value, false)), None)],
-            Prefix::Lt | Prefix::Eb => vec![(None, Some((self.value, false)))],
-            Prefix::Ge => vec![(Some((self.value, true)), None)],
-            Prefix::Le => vec![(None, Some((self.value, true)))],
-        }
-    }
-
-    /// The terms behind `head` whose numbers satisfy the comparison.
+    /// The terms behind `head` whose single numbers satisfy the comparison.
     pub(super) fn points(&self, head: &[u8]) -> Plan {
-        let all = (head.to_vec(), successor(head).unwrap_or_default());
-        Plan::or(self.ranges().into_iter().map(|(low, high)| {
-            let bound = |number: Number, behind: bool| {
-                let mut bytes = head.to_vec();
-                number.encode(&mut bytes);
-                if behind { successor(&bytes).unwrap_or(bytes) } else { bytes }
-            };
-            Plan::Range {
-                from: low.map_or_else(|| all.0.clone(), |(number, belongs)| bound(number, !belongs)),
-                to: high.map_or_else(|| all.1.clone(), |(number, belongs)| bound(number, belongs)),
-            }
-        }))
+        let at = |number: Number| {
+            let mut bytes = head.to_vec();
+            number.encode(&mut bytes);
+            bytes
+        };
+        let behind = |number| successor(&at(number)).unwrap_or_default();
+        let (first, last) = (|| head.to_vec(), || successor(head).unwrap_or_default());
+        let (low, high) = self.range;
+        let range = |from, to| Plan::Range { from, to };
+        match self.prefix {
+            Prefix::Eq | Prefix::Ap => range(at(low), at(high)),
+            Prefix::Ne => Plan::or([range(first(), at(low)), range(at(high), last())]),
+            Prefix::Gt | Prefix::Sa => range(behind(self.value), last()),
+            Prefix::Lt | Prefix::Eb => range(first(), at(self.value)),
+            Prefix::Ge => range(at(self.value), last()),
+            Prefix::Le => range(first(), behind(self.value)),
+        }
     }
 }
 
@@ -182,11 +181,7 @@ impl UnitScan {
 
     /// Whether the unit counts at all, and if it does, from what to what its numbers are converted before they are
     /// compared.
-    #[expect(
-        clippy::option_option,
-        clippy::type_complexity,
-        reason = "no, as it is, and converted are three answers"
-    )]
+    #[expect(clippy::option_option, reason = "no, as it is, and converted are three answers")]
     fn conversion(&self, unit: UnitKey<'_>) -> Option<Option<(Arc<Canonical>, Arc<Canonical>)>> {
         let same = |a: Option<&[u8]>, b: &str| {
             let mut text = Vec::new();

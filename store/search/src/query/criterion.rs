@@ -10,11 +10,11 @@ use crate::parameter::Parameter;
 #[derive(Clone, PartialEq, Debug)]
 pub enum Criterion {
     /// All of them hold; with none, every resource does.
-    All(Vec<Criterion>),
+    All(Vec<Self>),
     /// At least one holds; with none, no resource does.
-    Any(Vec<Criterion>),
+    Any(Vec<Self>),
     /// It does not hold.
-    Not(Box<Criterion>),
+    Not(Box<Self>),
     /// The resource is of this type.
     Type(ResourceType),
     /// A parameter of the resource itself.
@@ -194,7 +194,7 @@ pub enum SearchValue {
         version: Option<Box<str>>,
     },
     /// One value for each part of a composite parameter.
-    Composite(Vec<SearchValue>),
+    Composite(Vec<Self>),
     /// `near`
     Near {
         /// Degrees north.

@@ -10,7 +10,7 @@ use keepwell_fhir::{Reference, ResourceType};
 
 use super::modifier::Modifier;
 use super::text::{split, unescaped};
-use super::{Prefix, SearchValue, StringMatch, SystemMatch, UnitMatch, UriMatch};
+use super::{Prefix, SearchValue, SystemMatch, UnitMatch, UriMatch};
 
 /// How far `near` looks if the search does not say.
 const DEFAULT_DISTANCE_M: f64 = 50_000.0;
@@ -263,9 +263,7 @@ pub(super) fn uri(how: UriMatch, text: &str) -> SearchValue {
 
 fn url_and_version(text: &str) -> (Box<str>, Option<Box<str>>) {
     match text.split_once('|') {
-        Some((url, version)) => {
-            (url.into(), Some(version.into()).filter(|version: &Box<str>| !version.is_empty()))
-        }
+        Some((url, version)) => (url.into(), (!version.is_empty()).then(|| version.into())),
         None => (text.into(), None),
     }
 }
