@@ -5,7 +5,7 @@
 //! ```
 //! use keepwell_fhir::{ResourceType, schema::{Context, Kind}};
 //! let observation = ResourceType::parse("Observation").expect("Observation is an R4 type");
-//! let value: Vec<_> = Context::of(observation).elements("value").map(|element| element.type_name()).collect();
+//! let value: Vec<_> = Context::of(observation).elements("value").map(|element| element.kind().type_name()).collect();
 //! assert!(value.contains(&Some("Quantity")) && value.contains(&Some("dateTime")));
 //! assert_eq!(Context::of(observation).elements("valueQuantity").count(), 0);
 //! ```
@@ -45,6 +45,31 @@ impl ElementNumber {
     #[must_use]
     pub fn name(self) -> &'static str {
         definitions::name(definitions::element(self.0 & !TWIN).name)
+    }
+
+    /// What its value is.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        if self.0 & TWIN != 0 {
+            return Kind::Object(Context(ELEMENT));
+        }
+        match definitions::element(self.0).kind {
+            RESOURCE => Kind::Resource,
+            kind if kind >= FIRST_CONTEXT => Kind::Object(Context(kind - FIRST_CONTEXT)),
+            kind => Kind::Primitive(PRIMITIVES[usize::from(kind)]),
+        }
+    }
+}
+
+impl Kind {
+    /// The name of the type; none for resources and backbone elements.
+    #[must_use]
+    pub fn type_name(self) -> Option<&'static str> {
+        match self {
+            Self::Primitive(name) => Some(name),
+            Self::Object(context) => context.data_type(),
+            Self::Resource => None,
+        }
     }
 }
 
@@ -156,20 +181,6 @@ impl Element {
     /// What its value is.
     #[must_use]
     pub fn kind(self) -> Kind {
-        match definitions::element(self.number).kind {
-            RESOURCE => Kind::Resource,
-            kind if kind >= FIRST_CONTEXT => Kind::Object(Context(kind - FIRST_CONTEXT)),
-            kind => Kind::Primitive(PRIMITIVES[usize::from(kind)]),
-        }
-    }
-
-    /// The name of its type; none for resources and backbone elements.
-    #[must_use]
-    pub fn type_name(self) -> Option<&'static str> {
-        match self.kind() {
-            Kind::Primitive(name) => Some(name),
-            Kind::Object(context) => context.data_type(),
-            Kind::Resource => None,
-        }
+        self.number().kind()
     }
 }

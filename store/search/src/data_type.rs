@@ -71,3 +71,18 @@ data_types! {
     Timing "Timing";
     UsageContext "UsageContext";
 }
+
+/// Whether the data type of a name is another one or a kind of it. `DateTime` and the like are taken for what they
+/// stand for, since R4 itself writes them so (`value.as(DateTime)`).
+pub(crate) fn is_a(own: &str, wanted: &str) -> bool {
+    let parent = match own {
+        "Age" | "Count" | "Distance" | "Duration" | "SimpleQuantity" | "MoneyQuantity" => "Quantity",
+        "code" | "id" | "markdown" => "string",
+        "url" | "canonical" | "oid" | "uuid" => "uri",
+        "positiveInt" | "unsignedInt" => "integer",
+        _ => own,
+    };
+    own == wanted
+        || parent == wanted
+        || (parent.eq_ignore_ascii_case(wanted) && own.starts_with(char::is_lowercase))
+}

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod convert;
+mod custom;
 mod data_type;
 mod date_range;
+mod draft;
 mod extract;
 mod fold;
 mod json;
@@ -12,11 +14,17 @@ mod near;
 mod number;
 mod parameter;
 mod parameters;
+mod path;
 mod plan;
 mod query;
+#[rustfmt::skip]
+mod r4;
+#[doc(hidden)]
+pub mod table;
 mod term;
 mod terminology;
 mod terms;
+mod trie;
 mod ucum;
 mod value;
 mod values;

@@ -113,7 +113,7 @@ impl ParameterKind {
 }
 
 /// The types a parameter is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Base {
     /// Every type (`Resource` and `DomainResource` of the specification).
     All,
@@ -122,7 +122,7 @@ pub enum Base {
 }
 
 /// One part of a composite parameter.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Component {
     /// The parameter that defines the part.
     pub number: ParameterNumber,
