@@ -5,6 +5,7 @@
 //!
 //! Invariant: fences rise, and only blocks that continue a list may have the fence of the block before.
 
+use crate::Doc;
 use crate::bytes::{Input, len32, len64, put_slice, put_varint, shared_prefix};
 use crate::commit::TERM_BYTES_MAX;
 use crate::error::Corrupt;
@@ -28,17 +29,16 @@ pub(crate) struct Directory {
     /// Terms and postings of a block and all before it, no further than `u32::MAX`.
     terms: Vec<u32>,
     postings: Vec<u32>,
-    /// The blocks that begin in the middle of a list, rising.
-    continued: Vec<u32>,
+    /// The blocks that begin in the middle of a list, rising, and from which document on.
+    continued: Vec<(u32, Doc)>,
     last_term: Vec<u8>,
 }
 
 impl Directory {
-    /// Adds a block with its fence, whether it continues a list, and how much it holds.
-    pub(crate) fn push(&mut self, fence: &[u8], continued: bool, terms: u32, postings: u32) {
-        if continued {
-            self.continued.push(self.len());
-        }
+    /// Adds a block with its fence, the document from which on it continues a list if it does, and how much it
+    /// holds.
+    pub(crate) fn push(&mut self, fence: &[u8], continued: Option<Doc>, terms: u32, postings: u32) {
+        self.continued.extend(continued.map(|doc| (self.len(), doc)));
         self.bytes.extend_from_slice(fence);
         self.ends.push(len32(&self.bytes));
         let total =
@@ -76,7 +76,26 @@ impl Directory {
     }
 
     fn is_continued(&self, block: u32) -> bool {
-        self.continued.binary_search(&block).is_ok()
+        self.continued_from(block).is_some()
+    }
+
+    /// The document from which on the block continues a list.
+    fn continued_from(&self, block: u32) -> Option<Doc> {
+        let at = self.continued.binary_search_by_key(&block, |(block, _)| *block).ok()?;
+        Some(self.continued[at].1)
+    }
+
+    /// The blocks after this one that continue the list of the term, each with its first document and the first
+    /// of the next one.
+    pub(crate) fn continuations(
+        &self,
+        block: u32,
+        term: &[u8],
+    ) -> impl Iterator<Item = (u32, Doc, Option<Doc>)> {
+        let from = self.continued.partition_point(|(other, _)| *other <= block);
+        let list = self.continued[from..].iter().take_while(move |(block, _)| self.fence(*block) == term);
+        let mut next = list.clone().skip(1).map(|(_, doc)| *doc);
+        list.map(move |(block, doc)| (*block, *doc, next.next()))
     }
 
     /// Whether any term of the range can be here.
@@ -142,7 +161,9 @@ impl Directory {
         for block in 0..self.len() {
             let (fence, at) = (self.fence(block), block as usize);
             let shared = shared_prefix(last, fence);
-            put_varint(out, (shared as u64) << 1 | u64::from(self.is_continued(block)));
+            let continued = self.continued_from(block);
+            put_varint(out, (shared as u64) << 1 | u64::from(continued.is_some()));
+            continued.into_iter().for_each(|doc| put_varint(out, doc));
             put_slice(out, &fence[shared..]);
             put_varint(out, self.terms[at] - terms);
             put_varint(out, self.postings[at] - postings);
@@ -158,7 +179,7 @@ impl Directory {
         let mut fence = Vec::new();
         for block in 0..blocks {
             let head = input.varint()?;
-            let continued = head & 1 == 1;
+            let continued = if head & 1 == 1 { Some(input.number()?) } else { None };
             let shared = usize::try_from(head >> 1).map_err(|_| FENCES)?;
             let rest = input.slice()?;
             if shared > fence.len() || shared + rest.len() > TERM_BYTES_MAX {
@@ -170,7 +191,7 @@ impl Directory {
                 0 => std::cmp::Ordering::Greater,
                 _ => fence[..].cmp(directory.fence(directory.len() - 1)),
             };
-            if order.is_lt() || order.is_eq() && !continued || block == 0 && continued {
+            if order.is_lt() || order.is_eq() && continued.is_none() || block == 0 && continued.is_some() {
                 return Err(FENCES);
             }
             directory.push(&fence, continued, input.number()?, input.number()?);

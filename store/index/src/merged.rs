@@ -66,9 +66,9 @@ impl Merged {
 
     /// Goes to the next term; false when there is none.
     pub(crate) fn advance<S: BlockStorage>(&mut self, storage: &S) -> Result<bool, Error<S::Error>> {
-        let passed: Vec<usize> = self.order.drain(..self.group).collect();
-        self.group = 0;
-        for cursor in passed {
+        // A cursor that is put back stands on a later term, so the rest of the group stays in front.
+        for _ in 0..std::mem::take(&mut self.group) {
+            let cursor = self.order.remove(0);
             let there = self.cursors[cursor].step(storage, self.direction)?;
             if there && self.range.contains(self.cursors[cursor].term()) {
                 self.insert(cursor);

@@ -303,7 +303,15 @@ impl<'a> Piece<'a> {
     }
 
     fn decode_deltas(&self, bounds: Bounds, sink: &mut impl Sink) -> Result<(), Corrupt> {
-        let mut docs = [0; PIECE_DOCS_MAX];
+        // Most lists are short: they do not pay for the array of a long one.
+        let (mut short, mut long);
+        let docs: &mut [Doc] = if self.count as usize <= INLINE_DOCS_MAX {
+            short = [0; INLINE_DOCS_MAX];
+            &mut short
+        } else {
+            long = [0; PIECE_DOCS_MAX];
+            &mut long
+        };
         let docs = docs.get_mut(..self.count as usize).ok_or(Corrupt("a piece is too long"))?;
         let mut input = self.payload;
         let mut next = u64::from(bounds.first);

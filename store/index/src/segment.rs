@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
+
 use crate::Doc;
 use crate::block::{Block, BlockBuilder, skip_term};
 use crate::bytes::{Input, len32, put_varint, shared_prefix};
@@ -112,6 +114,50 @@ impl Segment {
         }
     }
 
+    /// Adds those documents of a term to `found` that are among some, and reads only blocks that can have them.
+    pub(crate) fn postings_among<S: BlockStorage>(
+        &self,
+        storage: &S,
+        term: &[u8],
+        among: &RoaringBitmap,
+        found: &mut RoaringBitmap,
+    ) -> Result<(), Error<S::Error>> {
+        let Bounds { first, last } = self.bounds;
+        if among.range(first..=last).next().is_none() {
+            return Ok(());
+        }
+        let Some(number) = self.locate(term) else { return Ok(()) };
+        let bytes = self.read(storage, number)?;
+        let block = Block::new(&bytes)?;
+        let Some((piece, at)) = block.find(term, self.bounds)? else { return Ok(()) };
+        let mut docs = RoaringBitmap::new();
+        piece.decode(self.bounds, &mut docs)?;
+        let mut input = block.input_at(at)?;
+        postings::Piece::read(&mut input, self.bounds)?;
+        self.collect_continuations(input, &mut docs)?;
+        for (number, first, next) in self.directory.continuations(number, term) {
+            if among.range(first..next.unwrap_or(Doc::MAX)).next().is_some() {
+                let bytes = self.read(storage, number)?;
+                self.collect_continuations(Block::new(&bytes)?.input_at(0)?, &mut docs)?;
+            }
+        }
+        *found |= docs & among;
+        Ok(())
+    }
+
+    /// Gives the further pieces of a list that stand here to `sink`, up to the next list.
+    fn collect_continuations(&self, mut input: Input<'_>, sink: &mut impl Sink) -> Result<(), Corrupt> {
+        while !input.is_empty() {
+            skip_term(&mut input)?;
+            let piece = postings::Piece::read(&mut input, self.bounds)?;
+            if piece.part != Part::Continuation {
+                break;
+            }
+            piece.decode(self.bounds, sink)?;
+        }
+        Ok(())
+    }
+
     /// How many documents a term has.
     pub(crate) fn count<S: BlockStorage>(&self, storage: &S, term: &[u8]) -> Result<u32, Error<S::Error>> {
         let Some(number) = self.locate(term) else { return Ok(0) };
@@ -198,9 +244,9 @@ pub(crate) struct SegmentBuilder {
     id: SegmentId,
     bounds: Bounds,
     block: BlockBuilder,
-    /// The fence of the block in the making, and whether it continues a list.
+    /// The fence of the block in the making, and the document from which on it continues a list.
     fence: Vec<u8>,
-    continued: bool,
+    continued: Option<Doc>,
     terms: u32,
     postings: u32,
     directory: Directory,
@@ -216,7 +262,7 @@ impl SegmentBuilder {
             bounds,
             block: BlockBuilder::default(),
             fence: Vec::new(),
-            continued: false,
+            continued: None,
             terms: 0,
             postings: 0,
             directory: Directory::default(),
@@ -249,7 +295,7 @@ impl SegmentBuilder {
             let more = postings::encode(&docs[taken..], taken > 0, self.bounds, &mut piece);
             if self.block.is_empty() || !self.block.push(term, &piece) {
                 self.write_block(storage)?;
-                self.begin_block(term, taken > 0);
+                self.begin_block(term, (taken > 0).then(|| docs[taken]));
                 let room = self.block.push(term, &piece);
                 debug_assert!(room, "an empty block has room for any piece");
             }
@@ -261,10 +307,13 @@ impl SegmentBuilder {
         Ok(())
     }
 
-    fn begin_block(&mut self, term: &[u8], continued: bool) {
+    fn begin_block(&mut self, term: &[u8], continued: Option<Doc>) {
         let last = self.block.last_term();
-        let needed =
-            if continued || self.directory.len() == 0 { term.len() } else { shared_prefix(last, term) + 1 };
+        let needed = if continued.is_some() || self.directory.len() == 0 {
+            term.len()
+        } else {
+            shared_prefix(last, term) + 1
+        };
         self.fence.clear();
         self.fence.extend_from_slice(&term[..needed]);
         self.continued = continued;

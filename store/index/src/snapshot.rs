@@ -68,6 +68,9 @@ impl Snapshot {
             }
             state.push_run(run);
         }
+        if state.amendments.iter().any(|segment| segment.bounds.last > state.last) {
+            return Err(Corrupt("documents are amended that are not there"));
+        }
         Ok(state.into_snapshot())
     }
 
@@ -172,6 +175,27 @@ impl Snapshot {
             docs |= amended;
         }
         Ok(docs)
+    }
+
+    /// Those documents of a term that are among some, superseded ones included. Where these are few or lie close
+    /// together, only a few blocks of a long list are read.
+    ///
+    /// # Errors
+    /// When the storage fails or is damaged.
+    pub fn postings_among<S: BlockStorage>(
+        &self,
+        storage: &S,
+        term: &[u8],
+        among: &RoaringBitmap,
+    ) -> Result<RoaringBitmap, Error<S::Error>> {
+        let mut found = RoaringBitmap::new();
+        for segment in self.state.all_segments() {
+            segment.postings_among(storage, term, among, &mut found)?;
+        }
+        for run in &self.state.runs {
+            found.extend(run.find(term).iter().filter(|doc| among.contains(**doc)));
+        }
+        Ok(found)
     }
 
     /// How many documents a term has, superseded ones included: one block a segment is read.

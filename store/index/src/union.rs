@@ -15,53 +15,72 @@ use crate::segment::Segment;
 use crate::state::State;
 use crate::storage::BlockStorage;
 
-/// Documents that are put into the buffer together; more of them go into the set at once.
-const SHORT_DOCS_MAX: usize = 64;
-/// Documents in the buffer before it is sorted into the set.
-const BUFFER_DOCS_MAX: usize = 1 << 16;
+/// Documents in the list of a gathering; with more it sets bits instead.
+const LISTED_DOCS_MAX: usize = 4_096;
 
-/// Gathers lists one after the other, each rising, in any order.
-#[derive(Default)]
+/// Gathers lists, each rising, in any order.
 struct Gather {
-    docs: RoaringBitmap,
-    buffer: Vec<Doc>,
+    /// In any order, perhaps more than once.
+    listed: Vec<Doc>,
+    /// A bit for each document, once there are many.
+    bits: Vec<u8>,
+    last: Doc,
 }
 
 impl Sink for Gather {
     fn docs(&mut self, docs: &[Doc]) -> Result<(), Corrupt> {
-        if docs.len() > SHORT_DOCS_MAX {
-            let mut sorted = RoaringBitmap::new();
-            sorted.docs(docs)?;
-            self.docs |= sorted;
-        } else {
-            self.buffer.extend_from_slice(docs);
-            if self.buffer.len() >= BUFFER_DOCS_MAX {
-                self.sort();
+        if self.bits.is_empty() {
+            self.listed.extend_from_slice(docs);
+            if self.listed.len() > LISTED_DOCS_MAX {
+                self.set_listed();
             }
+        } else {
+            docs.iter().for_each(|doc| self.set(*doc));
         }
         Ok(())
     }
 
     fn range(&mut self, docs: RangeInclusive<Doc>) -> Result<(), Corrupt> {
-        self.docs.insert_range(docs);
+        self.set_listed();
+        docs.for_each(|doc| self.set(doc));
         Ok(())
     }
 
     fn bits(&mut self, first: Doc, bytes: &[u8]) -> Result<(), Corrupt> {
-        self.docs |= RoaringBitmap::from_lsb0_bytes(first, bytes);
+        self.set_listed();
+        let to = self.bits[first as usize / 8..].iter_mut();
+        to.zip(bytes).for_each(|(to, byte)| *to |= byte);
         Ok(())
     }
 }
 
 impl Gather {
-    fn sort(&mut self) {
-        self.buffer.sort_unstable();
-        self.docs |= self.buffer.drain(..).collect::<RoaringBitmap>();
+    /// For documents up to `last`.
+    const fn new(last: Doc) -> Self {
+        Self { listed: Vec::new(), bits: Vec::new(), last }
+    }
+
+    fn set(&mut self, doc: Doc) {
+        self.bits[doc as usize / 8] |= 1 << (doc % 8);
+    }
+
+    fn set_listed(&mut self) {
+        if self.bits.is_empty() {
+            self.bits.resize(self.last as usize / 8 + 1, 0);
+        }
+        for doc in std::mem::take(&mut self.listed) {
+            self.set(doc);
+        }
     }
 
     fn finish(mut self) -> RoaringBitmap {
-        self.sort();
-        self.docs
+        if self.bits.is_empty() {
+            self.listed.sort_unstable();
+            self.listed.dedup();
+            RoaringBitmap::from_sorted_iter(self.listed).expect("they are sorted")
+        } else {
+            RoaringBitmap::from_lsb0_bytes(0, &self.bits)
+        }
     }
 }
 
@@ -71,7 +90,7 @@ pub(crate) fn of_range<S: BlockStorage>(
     storage: &S,
     range: &TermRange,
 ) -> Result<RoaringBitmap, Error<S::Error>> {
-    let mut gather = Gather::default();
+    let mut gather = Gather::new(state.last);
     let runs = state.runs.iter().filter_map(|run| Cursor::in_run(run, range, Direction::Rising));
     for mut cursor in runs {
         gather_range(&mut gather, storage, &mut cursor, range)?;
@@ -104,9 +123,9 @@ pub(crate) fn of_terms<S: BlockStorage, T: AsRef<[u8]>>(
     storage: &S,
     terms: &[T],
 ) -> Result<RoaringBitmap, Error<S::Error>> {
-    let mut gather = Gather::default();
+    let mut gather = Gather::new(state.last);
     for run in &state.runs {
-        gather.buffer.extend(terms.iter().flat_map(|term| run.find(term.as_ref())));
+        terms.iter().try_for_each(|term| gather.docs(run.find(term.as_ref())))?;
     }
     for segment in state.all_segments() {
         let mut cursor = Lookup::new(segment);

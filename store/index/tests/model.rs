@@ -232,6 +232,10 @@ impl Pair {
             assert!(kept.get(term).into_iter().flatten().all(|doc| raw.contains(*doc)));
             assert_eq!(&index.postings(storage, term).expect("memory"), raw);
             assert_eq!(index.count(storage, term).expect("memory"), raw.len());
+            let among = (0..40).map(|nth| as_of.wrapping_mul(nth) % (model.last + 2)).collect();
+            assert_eq!(index.postings_among(storage, term, &among).expect("memory"), raw & among);
+            let near = (as_of..as_of + 60).collect();
+            assert_eq!(index.postings_among(storage, term, &near).expect("memory"), raw & near);
             let newest = raw.range(..=as_of).next_back();
             assert_eq!(index.newest(storage, term, as_of).expect("memory"), newest);
             let mut live = raw.clone();
