@@ -47,7 +47,7 @@ pub use query::{
     UnitMatch, UriMatch,
 };
 pub use term::{Facet, HEAD_BYTES, MAX_TEXT_BYTES, Term, read_reference, successor};
-pub use terminology::{CodeSet, NoTerminology, Terminology};
+pub use terminology::{CodeSet, Library, LocalTerminology, NoTerminology, Terminology};
 pub use terms::{Terms, terms};
 pub use ucum::{Canonical, MAX_UNIT_BYTES, canonical_unit};
 pub use value::{System, Unit, Value};

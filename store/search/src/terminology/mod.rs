@@ -1,5 +1,10 @@
 //! What a store knows about codes: sets of them and their hierarchies.
 
+mod code_system;
+mod local;
+
+pub use local::{Library, LocalTerminology};
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
