@@ -23,7 +23,7 @@ pub struct Entry {
 }
 
 /// The values of all parameters of one resource.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Values {
     list: Vec<Value>,
     entries: Vec<Entry>,

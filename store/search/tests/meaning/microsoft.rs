@@ -1,0 +1,68 @@
+//! The search cases of a public FHIR server, transcribed as data.
+
+use std::collections::BTreeMap;
+
+use keepwell_fhir::ResourceType;
+use keepwell_search::{Handling, Parameters, Query, Scope};
+use serde_json::Value;
+
+use crate::corpus::Corpus;
+use crate::shared;
+
+/// Where R4 reads otherwise: fixture, query, and what its text says instead.
+const DIFFERENCES: &[(&str, &str, &[&str], &str)] = &[];
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figures are the point")]
+fn cases_agree_with_the_text_of_r4() {
+    let Some(folder) = shared::folder("data/cases/search") else { return };
+    let json = |name: &str| -> Value {
+        serde_json::from_slice(&shared::read(&folder.join(name))).expect("the cases are JSON")
+    };
+    let (fixtures, cases) = (json("microsoft-fixtures.json"), json("microsoft-search.json"));
+    let corpora: BTreeMap<&str, Corpus> = fixtures
+        .as_object()
+        .expect("fixtures by name")
+        .iter()
+        .map(|(name, resources)| {
+            let resources = resources.as_array().expect("resources").iter();
+            let resources = resources.map(|resource| serde_json::to_vec(resource).expect("JSON"));
+            (name.as_str(), Corpus::new(Parameters::r4(), resources, 0))
+        })
+        .collect();
+    let mut failures = Vec::new();
+    let (mut agreeing, mut explained) = (0, 0);
+    for case in cases["cases"].as_array().expect("cases") {
+        let text = |key: &str| case[key].as_str().expect("a text");
+        let (fixture, query) = (text("fixture"), text("query"));
+        let difference = DIFFERENCES.iter().find(|(name, other, ..)| *name == fixture && *other == query);
+        let by_text = case.get("expectByR4Text").filter(|ids| ids.is_array());
+        let listed = by_text.unwrap_or(&case["expect"]).as_array().expect("ids");
+        let mut expected: Vec<&str> = listed.iter().map(|id| id.as_str().expect("an id")).collect();
+        match difference {
+            Some((_, _, ids, _)) => {
+                expected = ids.to_vec();
+                explained += 1;
+            }
+            None if by_text.is_some() => explained += 1,
+            None => agreeing += 1,
+        }
+        expected.sort_unstable();
+        let corpus = &corpora[fixture];
+        let scope = Scope { resource_type: ResourceType::parse(text("type")), ..Scope::default() };
+        let found = Query::parse(&corpus.parameters, &scope, query, Handling::Strict);
+        let found = found.map(|(query, _)| {
+            let mut matching = corpus.matching(&query);
+            let mut planned = corpus.planned(&query).expect("a plan");
+            matching.sort_unstable();
+            planned.sort_unstable();
+            assert_eq!(matching, planned, "{fixture} {}", text("query"));
+            matching
+        });
+        if found != Ok(expected.clone()) {
+            failures.push(format!("{fixture} {query}\n  found {found:?}\n  expected {expected:?}"));
+        }
+    }
+    println!("{agreeing} cases agree, {explained} differ and are explained by the text of R4");
+    assert!(failures.is_empty(), "{} of the cases:\n{}", failures.len(), failures.join("\n"));
+}
