@@ -82,6 +82,25 @@ impl Extractor {
     /// # Errors
     /// Those of [`Walker::walk`].
     pub fn extract<'e>(&'e mut self, json: &[u8]) -> Result<Extracted<'e>, SyntaxError> {
+        self.extract_with(json, None)
+    }
+
+    /// The elements that the values come from, as JSON: for whoever asks why something is found. A tuple has one for
+    /// each of its parts; what no expression names as it is (`Patient.deceased`) is the result of the expression.
+    ///
+    /// # Errors
+    /// Those of [`Walker::walk`].
+    pub fn elements(&mut self, json: &[u8]) -> Result<Vec<(ParameterNumber, Vec<String>)>, SyntaxError> {
+        let mut elements = Vec::new();
+        self.extract_with(json, Some(&mut elements))?;
+        Ok(elements)
+    }
+
+    fn extract_with<'e>(
+        &'e mut self,
+        json: &[u8],
+        trace: Option<&mut Trace>,
+    ) -> Result<Extracted<'e>, SyntaxError> {
         let Self { parameters, walker, values, found } = self;
         let tries = parameters.tries();
         values.clear();
@@ -89,11 +108,14 @@ impl Extractor {
         let walk = walker.walk_with(json, &mut Follower { tries, found, dead: 0 })?;
         let whole = Span { start: 0, end: u32::try_from(json.len()).unwrap_or(u32::MAX) };
         found.hits.push(Hit { node: tries.root(walk.resource_type), span: whole });
-        Conversion { json, tries, values, found, resource_type: walk.resource_type }.run();
+        Conversion { json, tries, values, found, trace, resource_type: walk.resource_type }.run();
         add_own_compartments(&walk, json, values);
         Ok(Extracted { walk, values, contained: &found.contained })
     }
 }
+
+/// Parameters with the elements that are their values, or the parts of one.
+type Trace = Vec<(ParameterNumber, Vec<String>)>;
 
 /// What a walk found, and what was made of it: memory that is kept.
 #[derive(Default)]
@@ -145,7 +167,7 @@ struct Part {
     number: ParameterNumber,
     group: u8,
     part: u8,
-    start: u32,
+    span: Span,
     range: ValueRange,
 }
 
@@ -200,6 +222,7 @@ struct Conversion<'a, 'x> {
     tries: &'x Tries,
     values: &'x mut Values,
     found: &'x mut Found,
+    trace: Option<&'x mut Trace>,
     resource_type: ResourceType,
 }
 
@@ -225,12 +248,12 @@ impl<'a> Conversion<'a, '_> {
             match action.what {
                 What::Value { kind, data_type } => {
                     let range = self.convert(&mut known, kind, data_type, json);
-                    self.attach(number, range);
+                    self.attach(number, range, json);
                 }
                 What::Target { kind, data_type, target: wanted } => {
                     if *target.get_or_insert_with(|| self.resolver().target(json)) == Some(wanted) {
                         let range = self.convert(&mut known, kind, data_type, json);
-                        self.attach(number, range);
+                        self.attach(number, range, json);
                     }
                 }
                 What::Operand { program, operand, element } => {
@@ -240,13 +263,14 @@ impl<'a> Conversion<'a, '_> {
                 What::Run { program } => self.run_program(program),
                 What::Group { group, parts } => {
                     let end = self.found.parts.len();
-                    let inner = self.found.parts.iter().rev().take_while(|part| part.start >= hit.span.start);
+                    let inner =
+                        self.found.parts.iter().rev().take_while(|part| part.span.start >= hit.span.start);
                     let range = (end - inner.count(), end);
                     self.found.groups.push(Group { number, group, parts, range });
                 }
                 What::Part { group, part, kind, data_type } => {
                     let range = self.convert(&mut known, kind, data_type, json);
-                    let found = Part { number, group, part, start: hit.span.start, range };
+                    let found = Part { number, group, part, span: hit.span, range };
                     if group == ANY_GROUP {
                         self.found.any_parts.push(found);
                     } else {
@@ -257,7 +281,10 @@ impl<'a> Conversion<'a, '_> {
         }
     }
 
-    fn attach(&mut self, number: ParameterNumber, range: ValueRange) {
+    fn attach(&mut self, number: ParameterNumber, range: ValueRange, json: &[u8]) {
+        if let Some(trace) = &mut self.trace {
+            trace.push((number, vec![String::from_utf8_lossy(json).into_owned()]));
+        }
         if !range.is_empty() {
             self.values.attach(number, range);
         }
@@ -311,7 +338,7 @@ impl<'a> Conversion<'a, '_> {
         for item in items {
             let start = self.values.len();
             self.convert_item(*kind, item);
-            self.attach(*parameter, start..self.values.len());
+            self.attach(*parameter, start..self.values.len(), item.json);
         }
     }
 
@@ -334,27 +361,24 @@ impl<'a> Conversion<'a, '_> {
 
     /// Every combination of the parts that were found in an element.
     fn tuples(&mut self, group: Group) {
-        let of = |part: &&Part, place: u8| {
-            part.number == group.number && part.part == place && !part.range.is_empty()
-        };
         let own = &self.found.parts[group.range.0..group.range.1];
-        let choices = (0..group.parts).map(|place| {
-            let own = own.iter().filter(|part| part.group == group.group);
-            own.chain(&self.found.any_parts)
-                .filter(|part| of(part, place))
-                .map(|part| part.range.clone())
-                .collect()
-        });
-        let choices: Vec<Vec<ValueRange>> = choices.collect();
+        let own = own.iter().filter(|part| part.group == group.group).chain(&self.found.any_parts);
+        let own = own.filter(|part| part.number == group.number && !part.range.is_empty());
+        let mut choices: Vec<Vec<&Part>> = vec![Vec::new(); usize::from(group.parts)];
+        own.for_each(|part| choices[usize::from(part.part)].push(part));
         let count = choices.iter().map(Vec::len).try_fold(1, usize::checked_mul).unwrap_or(MAX_TUPLES);
         let mut tuple = Vec::with_capacity(choices.len());
         for mut place in 0..count.min(MAX_TUPLES) {
             tuple.clear();
             for choice in &choices {
-                tuple.push(choice[place % choice.len()].clone());
+                tuple.push(choice[place % choice.len()]);
                 place /= choice.len();
             }
-            self.values.attach_tuple(group.number, &tuple);
+            self.values.attach_tuple(group.number, tuple.iter().map(|part| part.range.clone()));
+            if let Some(trace) = &mut self.trace {
+                let json = |part: &&Part| String::from_utf8_lossy(part.span.bytes(self.json)).into_owned();
+                trace.push((group.number, tuple.iter().map(json).collect()));
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ const fn c(number: u16, kind: K) -> Component {
     Component { number: ParameterNumber(number), kind }
 }
 
+#[expect(clippy::too_many_arguments, reason = "a row has as many columns")]
 const fn p(number: u16, base: u8, code: &'static str, url: &'static str, kind: K, targets: &'static [ResourceType], components: &'static [Component], repeats: bool) -> Parameter {
     let base = if base == 0 { Base::All } else { Base::One(t(base)) };
     Parameter { number: ParameterNumber(number), code: Cow::Borrowed(code), url: Cow::Borrowed(url), kind, base, targets: Cow::Borrowed(targets), components: Cow::Borrowed(components), repeats }
@@ -483,7 +484,7 @@ p(573,42,"identifier","http://hl7.org/fhir/SearchParameter/clinical-identifier",
 p(575,42,"location","http://hl7.org/fhir/SearchParameter/DocumentReference-location",K::Uri,&[],&[],true),p(576,42,"patient","http://hl7.org/fhir/SearchParameter/clinical-patient",K::Reference,&T76,&[],false),
 p(577,42,"period","http://hl7.org/fhir/SearchParameter/DocumentReference-period",K::Date,&[],&[],false),p(578,42,"related","http://hl7.org/fhir/SearchParameter/DocumentReference-related",K::Reference,&T1,&[],true),
 p(579,42,"relatesto","http://hl7.org/fhir/SearchParameter/DocumentReference-relatesto",K::Reference,&T31,&[],true),
-p(580,42,"relation","http://hl7.org/fhir/SearchParameter/DocumentReference-relation",K::Token,&[],&[],true),p(581,42,"relationship","http://hl7.org/fhir/SearchParameter/DocumentReference-relationship",K::Composite,&[],&[c(579,K::Reference),c(580,K::Token)],true),
+p(580,42,"relation","http://hl7.org/fhir/SearchParameter/DocumentReference-relation",K::Token,&[],&[],true),p(581,42,"relationship","http://hl7.org/fhir/SearchParameter/DocumentReference-relationship",K::Composite,&[],&[c(580,K::Token),c(579,K::Reference)],true),
 p(582,42,"security-label","http://hl7.org/fhir/SearchParameter/DocumentReference-security-label",K::Token,&[],&[],true),
 p(583,42,"setting","http://hl7.org/fhir/SearchParameter/DocumentReference-setting",K::Token,&[],&[],false),p(584,42,"status","http://hl7.org/fhir/SearchParameter/DocumentReference-status",K::Token,&[],&[],false),
 p(585,42,"subject","http://hl7.org/fhir/SearchParameter/DocumentReference-subject",K::Reference,&T86,&[],false),
@@ -2104,8 +2105,8 @@ a(585,W::Value{kind:K::Reference,data_type:D::Reference}),a(567,W::Value{kind:K:
 a(18,W::Target{kind:K::Reference,data_type:D::Reference,target:t(114)}),a(19,W::Target{kind:K::Reference,data_type:D::Reference,target:t(108)}),
 a(20,W::Target{kind:K::Reference,data_type:D::Reference,target:t(35)}),a(563,W::Value{kind:K::Reference,data_type:D::Reference}),
 a(19,W::Target{kind:K::Reference,data_type:D::Reference,target:t(108)}),a(562,W::Value{kind:K::Reference,data_type:D::Reference}),
-a(566,W::Value{kind:K::Reference,data_type:D::Reference}),a(580,W::Value{kind:K::Token,data_type:D::Code}),a(581,W::Part{group:0,part:0,kind:K::Reference,data_type:D::Code}),
-a(579,W::Value{kind:K::Reference,data_type:D::Reference}),a(581,W::Part{group:0,part:1,kind:K::Token,data_type:D::Reference}),
+a(566,W::Value{kind:K::Reference,data_type:D::Reference}),a(580,W::Value{kind:K::Token,data_type:D::Code}),a(581,W::Part{group:0,part:0,kind:K::Token,data_type:D::Code}),
+a(579,W::Value{kind:K::Reference,data_type:D::Reference}),a(581,W::Part{group:0,part:1,kind:K::Reference,data_type:D::Reference}),
 a(581,W::Group{group:0,parts:2}),a(568,W::Value{kind:K::String,data_type:D::String}),a(582,W::Value{kind:K::Token,data_type:D::CodeableConcept}),
 a(565,W::Value{kind:K::Token,data_type:D::Code}),a(574,W::Value{kind:K::Token,data_type:D::Code}),a(575,W::Value{kind:K::Uri,data_type:D::Url}),
 a(572,W::Value{kind:K::Token,data_type:D::Coding}),a(17,W::Target{kind:K::Reference,data_type:D::Reference,target:t(44)}),

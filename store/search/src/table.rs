@@ -59,6 +59,7 @@ fn print(parameters: &[Parameter], tries: &Tries) -> String {
          const fn c(number: u16, kind: K) -> Component {\n\
          \x20   Component { number: ParameterNumber(number), kind }\n\
          }\n\n\
+         #[expect(clippy::too_many_arguments, reason = \"a row has as many columns\")]\n\
          const fn p(number: u16, base: u8, code: &'static str, url: &'static str, kind: K, targets: &'static [ResourceType], components: &'static [Component], repeats: bool) -> Parameter {\n\
          \x20   let base = if base == 0 { Base::All } else { Base::One(t(base)) };\n\
          \x20   Parameter { number: ParameterNumber(number), code: Cow::Borrowed(code), url: Cow::Borrowed(url), kind, base, targets: Cow::Borrowed(targets), components: Cow::Borrowed(components), repeats }\n\

@@ -68,9 +68,9 @@ impl Values {
 
     /// Gives a composite parameter a tuple. Each part is a range of alternatives: every combination of them is in the
     /// resource.
-    pub fn attach_tuple(&mut self, number: ParameterNumber, parts: &[ValueRange]) {
+    pub fn attach_tuple(&mut self, number: ParameterNumber, parts: impl Iterator<Item = ValueRange>) {
         let start = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
-        self.parts.extend(parts.iter().map(|part| (part.start, part.end)));
+        self.parts.extend(parts.map(|part| (part.start, part.end)));
         let end = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
         self.entries.push(Entry { number, start, end, is_tuple: true });
     }

@@ -27,6 +27,10 @@ const OF_ALL_TYPES: [(&str, ParameterNumber); 8] = [
     ("_content", ParameterNumber::CONTENT),
 ];
 
+/// R4 gives the expression `code` to the reference `relatesto`, and `target` to the token `relation`. Only the other way
+/// round does it find anything, and so it is corrected in R5.
+const SWAPPED: &str = "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship";
+
 /// The Rust source of the table, and what is not in it, by URL, with the reason.
 pub(crate) fn source(folder: &Path) -> (String, Vec<(String, String)>) {
     let mut source = Source { definitions: Vec::new(), taken: BTreeMap::new(), left_out: Vec::new() };
@@ -109,7 +113,13 @@ impl Source {
             let (number, kind) = self.taken[&(base, url)];
             (Component { number, kind }, text(component, "expression").to_owned())
         };
-        let components = resource["component"].as_array().into_iter().flatten().map(component).collect();
+        let mut components: Vec<_> =
+            resource["component"].as_array().into_iter().flatten().map(component).collect();
+        if text(resource, "url") == SWAPPED
+            && let [(first, _), (second, _)] = components.as_mut_slice()
+        {
+            std::mem::swap(first, second);
+        }
         Definition {
             number,
             code: text(resource, "code").to_owned(),

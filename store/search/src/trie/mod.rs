@@ -54,7 +54,7 @@ pub(crate) struct Action {
     pub(crate) what: What,
 }
 
-/// What is done.
+/// What is done. The order counts: the parts of an element come before its tuples.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum What {
     /// The element has values of the parameter.
@@ -65,10 +65,10 @@ pub(crate) enum What {
     Operand { program: u16, operand: u8, element: u16 },
     /// A program runs over what it starts from; at the root of a tree.
     Run { program: u16 },
-    /// Tuples of a composite parameter come from the element.
-    Group { group: u8, parts: u8 },
-    /// The element has a part of these tuples.
+    /// The element has a part of the tuples of a composite parameter.
     Part { group: u8, part: u8, kind: ParameterKind, data_type: DataType },
+    /// Such tuples come from the element.
+    Group { group: u8, parts: u8 },
 }
 
 /// A part that is looked for in the whole resource.
