@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keepwell_index::{
-    BlockId, BlockStorage, Choice, Commit, Direction, Doc, IndexStorage, Options, SegmentId, Snapshot,
-    TermRange,
+    BULK_FAN_OUT, BlockId, BlockStorage, Choice, Commit, Direction, Doc, IndexStorage, Options, SegmentId,
+    Snapshot, TermRange,
 };
 
 /// Blocks in a hash map, so that finding one costs next to nothing.
@@ -123,7 +123,7 @@ fn main() {
         appending += start.elapsed();
         slowest = slowest.max(start.elapsed());
         let start = Instant::now();
-        while let Some(mut merge) = snapshot.merge(Choice::Tiered, 0) {
+        while let Some(mut merge) = snapshot.merge(Choice::Tiered(BULK_FAN_OUT), 0) {
             while !merge.step(&mut storage, 256).expect("memory") {}
             snapshot = merge.finish(&snapshot, &mut storage).expect("memory");
         }

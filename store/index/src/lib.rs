@@ -27,7 +27,7 @@ pub use roaring::RoaringBitmap;
 pub use commit::{COMMIT_BYTES_MAX, Commit, TERM_BYTES_MAX};
 pub use directory::Estimate;
 pub use error::{CommitError, Corrupt, Error, Expired};
-pub use merge::{Choice, FAN_OUT, Merge};
+pub use merge::{BULK_FAN_OUT, Choice, FAN_OUT, Merge};
 pub use range::{Direction, TermRange};
 pub use scan::Scan;
 pub use snapshot::{Options, Snapshot};

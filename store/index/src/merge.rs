@@ -19,16 +19,18 @@ use crate::snapshot::Snapshot;
 use crate::storage::{IndexStorage, SegmentId};
 use crate::superseded::Superseded;
 
-/// So many neighbours of about one size are merged.
+/// So many neighbours of about one size are merged: few segments to read, for more writing.
 pub const FAN_OUT: u32 = 4;
+/// The fan-out for as long as much more is coming: a third less writing, for twice the segments.
+pub const BULK_FAN_OUT: u32 = 8;
 /// Blocks of a segment of the lowest level.
 const LEVEL_BLOCKS: u32 = 16;
 
 /// Which segments to merge.
 #[derive(Clone, Copy, Debug)]
 pub enum Choice<'a> {
-    /// As many of about one size as there are enough of: what keeps searches fast at a bounded cost.
-    Tiered,
+    /// Neighbours of about one size, once there are so many of them: [`FAN_OUT`] or [`BULK_FAN_OUT`].
+    Tiered(u32),
     /// One that still has postings of these documents, which were superseded: what a purge needs. Pending
     /// documents are in no segment; see [`Snapshot::flush`].
     Purging(&'a RoaringBitmap),
@@ -61,7 +63,7 @@ impl Snapshot {
         let horizon = horizon.max(self.horizon()).min(self.last());
         let lists = [&self.state.segments, &self.state.amendments];
         let inputs = lists.into_iter().find_map(|segments| match choice {
-            Choice::Tiered => tier(segments),
+            Choice::Tiered(fan_out) => tier(segments, fan_out),
             Choice::Purging(docs) => segments
                 .iter()
                 .position(|segment| segment.horizon < horizon && covers_any(segment.bounds, docs))
@@ -92,14 +94,14 @@ impl Snapshot {
 }
 
 /// The newest segments of the lowest level that has enough of them.
-fn tier(segments: &[Arc<Segment>]) -> Option<&[Arc<Segment>]> {
-    let levels: Vec<u32> = segments
-        .iter()
-        .map(|segment| (segment.directory.len() / LEVEL_BLOCKS).checked_ilog(FAN_OUT).unwrap_or_default())
-        .collect();
+fn tier(segments: &[Arc<Segment>], fan_out: u32) -> Option<&[Arc<Segment>]> {
+    let level = |segment: &Arc<Segment>| {
+        (segment.directory.len() / LEVEL_BLOCKS).checked_ilog(FAN_OUT).unwrap_or_default()
+    };
+    let levels: Vec<u32> = segments.iter().map(level).collect();
     (0..=levels.iter().copied().max()?).find_map(|level| {
         let count = levels.iter().rev().take_while(|other| **other <= level).count();
-        (count >= FAN_OUT as usize).then(|| &segments[segments.len() - count..])
+        (count >= fan_out.max(2) as usize).then(|| &segments[segments.len() - count..])
     })
 }
 

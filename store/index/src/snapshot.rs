@@ -86,7 +86,6 @@ impl Snapshot {
             return Err(CommitError::OutOfOrder { doc: commit.first(), last: self.state.last }.into());
         }
         let mut next = self.state.next();
-        next.remove_retired(storage)?;
         next.push_commit(commit.into_run(), storage)?;
         Ok(next.into_snapshot())
     }
@@ -105,7 +104,6 @@ impl Snapshot {
             return Err(CommitError::OutOfOrder { doc: run.last(), last: self.state.last }.into());
         }
         let mut next = self.state.next();
-        next.remove_retired(storage)?;
         let segment = next.build(&run, true, storage)?;
         next.amendments.push(Arc::new(segment));
         Ok(next.into_snapshot())
@@ -117,8 +115,22 @@ impl Snapshot {
     /// When the storage fails.
     pub fn flush<W: IndexStorage>(&self, storage: &mut W) -> Result<Self, Error<W::Error>> {
         let mut next = self.state.next();
-        next.remove_retired(storage)?;
         next.flush(storage)?;
+        Ok(next.into_snapshot())
+    }
+
+    /// How many blocks are left over from merges and can be read by no snapshot any more.
+    pub fn garbage_blocks(&self) -> u64 {
+        self.state.garbage_blocks()
+    }
+
+    /// Takes at most so many of these blocks out of the storage.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn sweep<W: IndexStorage>(&self, storage: &mut W, blocks_max: u32) -> Result<Self, Error<W::Error>> {
+        let mut next = self.state.next();
+        next.sweep(storage, blocks_max)?;
         Ok(next.into_snapshot())
     }
 

@@ -19,9 +19,6 @@ use crate::view::View;
 pub const PENDING_DOCUMENTS_MAX: u32 = 1_024;
 /// Pairs of term and document that wait in pending rows at most.
 pub const PENDING_POSTINGS_MAX: usize = 65_536;
-/// Blocks of segments without readers that one write takes out of the storage.
-const REMOVED_BLOCKS_MAX: u32 = 512;
-
 #[derive(Debug)]
 pub(crate) struct State {
     options: Arc<Options>,
@@ -45,6 +42,12 @@ struct Retired {
     from: u32,
     blocks: u32,
     segment: Weak<Segment>,
+}
+
+impl Retired {
+    fn is_unread(&self) -> bool {
+        self.segment.strong_count() == 0
+    }
 }
 
 impl State {
@@ -194,10 +197,20 @@ impl State {
         Ok(())
     }
 
-    /// Takes blocks of retired segments out of the storage, once no snapshot can read them any more.
-    pub(crate) fn remove_retired<W: IndexStorage>(&mut self, storage: &mut W) -> Result<(), Error<W::Error>> {
-        let mut left = REMOVED_BLOCKS_MAX;
-        for retired in self.retired.iter_mut().filter(|retired| retired.segment.strong_count() == 0) {
+    /// How many blocks no snapshot can read any more.
+    pub(crate) fn garbage_blocks(&self) -> u64 {
+        let unread = self.retired.iter().filter(|retired| retired.is_unread());
+        unread.map(|retired| u64::from(retired.blocks - retired.from)).sum()
+    }
+
+    /// Takes so many of these blocks out of the storage.
+    pub(crate) fn sweep<W: IndexStorage>(
+        &mut self,
+        storage: &mut W,
+        blocks_max: u32,
+    ) -> Result<(), Error<W::Error>> {
+        let mut left = blocks_max;
+        for retired in self.retired.iter_mut().filter(|retired| retired.is_unread()) {
             let until = retired.blocks.min(retired.from.saturating_add(left));
             if until > retired.from {
                 let blocks = retired.id.block(retired.from)..=retired.id.block(until - 1);

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use keepwell_index::{
-    BlockId, BlockStorage, Choice, Commit, Direction, Doc, MemoryStorage, Options, RoaringBitmap, Snapshot,
-    TermRange,
+    BlockId, BlockStorage, Choice, Commit, Direction, Doc, FAN_OUT, MemoryStorage, Options, RoaringBitmap,
+    Snapshot, TermRange,
 };
 
 const LAST: Doc = 240_000;
@@ -33,7 +33,7 @@ fn filled() -> (Snapshot, MemoryStorage) {
         }
         index = index.append(commit, &mut storage).expect("memory");
     }
-    let merge = index.merge(Choice::Tiered, 0).expect("four segments are enough");
+    let merge = index.merge(Choice::Tiered(FAN_OUT), 0).expect("four segments are enough");
     let merged = merge.finish(&index, &mut storage).expect("memory");
     (merged, storage)
 }

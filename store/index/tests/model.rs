@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_index::{
-    Choice, Commit, Direction, Doc, MemoryStorage, Options, RoaringBitmap, Snapshot, TermRange,
+    Choice, Commit, Direction, Doc, FAN_OUT, MemoryStorage, Options, RoaringBitmap, Snapshot, TermRange,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -50,12 +50,16 @@ enum Step {
         behind: Doc,
         blocks: u32,
         commit_between: bool,
+        fan_out: u32,
     },
     /// New terms for documents that are there.
     Amend {
         every: u32,
     },
     Flush,
+    Sweep {
+        blocks: u32,
+    },
     Purge {
         doc: Doc,
     },
@@ -93,10 +97,12 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (vec(document(), 1..8), proptest::bool::weighted(0.1))
             .prop_map(|(documents, roll_back)| Step::Commit { documents, roll_back }),
-        3 => (0..3_000_u32, 1..50_u32, any::<bool>())
-            .prop_map(|(behind, blocks, commit_between)| Step::Merge { behind, blocks, commit_between }),
+        3 => (0..3_000_u32, 1..50_u32, any::<bool>(), 2..9_u32).prop_map(
+            |(behind, blocks, commit_between, fan_out)| Step::Merge { behind, blocks, commit_between, fan_out }
+        ),
         1 => (1..20_u32).prop_map(|every| Step::Amend { every }),
         1 => Just(Step::Flush),
+        2 => (1..100_u32).prop_map(|blocks| Step::Sweep { blocks }),
         1 => any::<Doc>().prop_map(|doc| Step::Purge { doc }),
         1 => Just(Step::Reopen),
     ]
@@ -159,9 +165,9 @@ impl Pair {
                 self.commit(documents);
                 (self.model, self.index, self.storage) = before;
             }
-            Step::Merge { behind, blocks, commit_between } => {
+            Step::Merge { behind, blocks, commit_between, fan_out } => {
                 let horizon = self.model.last.saturating_sub(*behind);
-                self.merge(Choice::Tiered, horizon, *blocks, *commit_between);
+                self.merge(Choice::Tiered(*fan_out), horizon, *blocks, *commit_between);
             }
             Step::Amend { every } => {
                 self.amendments += 1;
@@ -175,6 +181,9 @@ impl Pair {
                 self.index = self.index.amend(commit, &mut self.storage).expect("memory takes it");
             }
             Step::Flush => self.index = self.index.flush(&mut self.storage).expect("memory takes it"),
+            Step::Sweep { blocks } => {
+                self.index = self.index.sweep(&mut self.storage, *blocks).expect("memory takes it");
+            }
             Step::Purge { doc } => {
                 let doc = doc % (self.model.last + 1);
                 if self.model.superseded.contains_key(&doc) {
@@ -324,15 +333,18 @@ fn a_reader_keeps_the_blocks_of_its_snapshot() {
     }
     let reader = pair.index.clone();
     let expected = reader.postings(&pair.storage, &[1]).expect("memory");
-    assert!(pair.merge(Choice::Tiered, 0, 3, false));
+    assert!(pair.merge(Choice::Tiered(FAN_OUT), 0, 3, false));
     for number in 0..4 {
         pair.commit(&[document(number)]);
         assert_eq!(reader.postings(&pair.storage, &[1]).expect("the blocks are there"), expected);
     }
     assert!(reader.segments().all(|id| pair.storage.blocks.contains_key(&id.block(0))));
     let gone: Vec<_> = reader.segments().collect();
+    assert_eq!(pair.index.garbage_blocks(), 0, "the snapshot before the merge is still there");
     drop(reader);
-    pair.commit(&[document(9)]);
-    pair.commit(&[document(9)]);
+    assert!(pair.index.garbage_blocks() > 0);
+    while pair.index.garbage_blocks() > 0 {
+        pair.index = pair.index.sweep(&mut pair.storage, 3).expect("memory");
+    }
     assert!(gone.iter().all(|id| !pair.storage.blocks.contains_key(&id.block(0))));
 }
