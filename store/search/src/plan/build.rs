@@ -3,7 +3,9 @@
 use keepwell_fhir::ResourceType;
 
 use crate::parameter::{Parameter, ParameterKind, ParameterNumber};
-use crate::query::{Clause, Criterion, Matching, Query, QueryError, SearchValue, SystemMatch, UnitMatch};
+use crate::query::{
+    Chain, Clause, Criterion, Matching, Query, QueryError, SearchValue, SystemMatch, UnitMatch,
+};
 use crate::term::{Facet, Term, system_hash, write_code, write_degrees, write_reference, write_token};
 use crate::terminology::{CodeSet, Terminology};
 use crate::value::System;
@@ -56,19 +58,31 @@ impl Planner<'_> {
             Criterion::Not(criterion) => Plan::complement(self.criterion(criterion, types)?),
             Criterion::Type(resource_type) => of_type(*resource_type),
             Criterion::Clause(clause) => self.clause(clause, types)?,
-            Criterion::Chain(chain) => {
-                let mut any = Vec::with_capacity(chain.targets.len());
-                for (target, criterion) in &chain.targets {
-                    let plan = Box::new(self.criterion(criterion, &[*target])?);
-                    any.push(Plan::Chain { parameter: chain.parameter.clone(), target: *target, plan });
-                }
-                Plan::or(any)
-            }
+            Criterion::Chain(chain) => self.chain(chain)?,
             Criterion::Has(has) => {
                 let plan = Box::new(self.criterion(&has.criterion, &[has.source])?);
                 Plan::Has { source: has.source, parameter: has.parameter.clone(), plan }
             }
         })
+    }
+
+    fn chain(&self, chain: &Chain) -> Result<Plan, QueryError> {
+        let (mut any, mut problem) = (Vec::with_capacity(chain.targets.len()), None);
+        for (target, criterion) in &chain.targets {
+            match self.criterion(criterion, &[*target]) {
+                Ok(plan) => any.push(Plan::Chain {
+                    parameter: chain.parameter.clone(),
+                    target: *target,
+                    plan: Box::new(plan),
+                }),
+                // What is below a code for one type may be below a path for another: that one is meant.
+                Err(error) => problem = Some(error),
+            }
+        }
+        match problem {
+            Some(problem) if any.is_empty() => Err(problem),
+            _ => Ok(Plan::or(any)),
+        }
     }
 
     fn clause(&self, clause: &Clause, types: &[ResourceType]) -> Result<Plan, QueryError> {

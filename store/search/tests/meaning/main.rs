@@ -2,7 +2,11 @@
 
 #[path = "../common/corpus.rs"]
 mod corpus;
+#[path = "../common/generate.rs"]
+mod generate;
 mod microsoft;
+mod plans;
+#[expect(dead_code, reason = "other tests use all of it")]
 #[path = "../parameters/shared.rs"]
 mod shared;
 mod ucum;

@@ -8,7 +8,6 @@ use crate::shared;
 const NOT_LINEAR: &[&str] = &["dB[10.nV]"];
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures are the point")]
 fn functional_tests_agree() {
     let Some(folder) = shared::folder("data/cases/ucum") else { return };
     let cases = shared::read(&folder.join("functional-tests.json"));
