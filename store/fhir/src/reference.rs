@@ -70,7 +70,8 @@ impl<'a> Reference<'a> {
         if let Some(uuid) = text.strip_prefix("urn:uuid:") {
             return Self::Uuid(uuid);
         }
-        let known = if text.contains("://") { Self::absolute(text) } else { Self::local(text) };
+        let is_absolute = text.contains(':') && text.contains("://");
+        let known = if is_absolute { Self::absolute(text) } else { Self::local(text) };
         known.or_else(|| Self::canonical(text)).unwrap_or(Self::Other)
     }
 

@@ -50,8 +50,9 @@ impl Span {
     #[must_use]
     pub fn text(self, document: &[u8]) -> Cow<'_, str> {
         let raw = self.bytes(document);
-        if !raw.contains(&b'\\') {
-            return String::from_utf8_lossy(raw);
+        if memchr::memchr(b'\\', raw).is_none() {
+            // Walked documents are UTF-8, and the strict check is the faster one.
+            return std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Borrowed);
         }
         let mut decoded = Vec::with_capacity(raw.len());
         decode(raw, &mut decoded);

@@ -29,9 +29,7 @@ fn main() -> ExitCode {
     let lines: Vec<&[u8]> = documents.split(|&b| b == b'\n').filter(|line| !line.is_empty()).collect();
     let (mut walker, mut extractor, mut out) =
         (Walker::new(), Extractor::new(Parameters::r4()), Terms::new());
-    let mut counts = (0, 0);
-    let definitions = |line: &&&[u8]| !is_definition(line);
-    let other: Vec<&[u8]> = lines.iter().filter(definitions).copied().collect();
+    let other: Vec<&[u8]> = lines.iter().filter(|line| !is_definition(line)).copied().collect();
     for (what, lines) in [("all", &lines), ("without definitions", &other)] {
         let bytes: usize = lines.iter().map(|line| line.len()).sum();
         let count = lines.len();
@@ -39,7 +37,7 @@ fn main() -> ExitCode {
         let values = best(lines, |line| {
             extractor.extract(line).map_or(0, |extracted| extracted.values.entries().count())
         });
-        counts = (0, 0);
+        let mut counts = (0, 0);
         let all = best(lines, |line| {
             let Ok(extracted) = extractor.extract(line) else { return 0 };
             let id = extracted.walk.id.map(|id| id.text(line)).unwrap_or_default();
@@ -63,7 +61,6 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS,
         );
     }
-    let _ = counts;
     ExitCode::SUCCESS
 }
 

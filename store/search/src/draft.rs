@@ -7,7 +7,7 @@ use keepwell_fhir::{Compartment, ResourceType};
 use crate::data_type::DataType;
 use crate::parameter::{Base, Component, Parameter, ParameterKind, ParameterNumber};
 use crate::path::{self, Refusal, Scope, Way};
-use crate::trie::{ANY_GROUP, Action, Builder, Program, TooMany, Tries, What};
+use crate::trie::{ANY_GROUP, Action, Builder, Known, Program, TooMany, Tries, What};
 
 /// A search parameter of one type, or of all types, as its definition has it.
 #[derive(Clone, Debug)]
@@ -51,8 +51,9 @@ impl Draft {
 
     /// The finished tables.
     pub(crate) fn finish(mut self) -> Result<Tries, TooMany> {
+        let mut known = Known::of(&self.tries);
         for (resource_type, tree) in &self.trees {
-            tree.store(&mut self.tries, *resource_type)?;
+            tree.store(&mut self.tries, &mut known, *resource_type)?;
         }
         Ok(self.tries)
     }
@@ -62,16 +63,13 @@ impl Draft {
         let repeats = match definition.base {
             Base::One(resource_type) => self.add_to(resource_type, definition)?,
             Base::All => {
-                // Some types have no narrative: what not all types have, the others have nevertheless.
-                let mut found: Vec<_> =
-                    ResourceType::all().map(|resource_type| self.add_to(resource_type, definition)).collect();
-                found.sort_by_key(|result| result.is_err());
-                found.into_iter().try_fold(false, |any, result| match (any, result) {
-                    (_, Ok(repeats)) => Ok(any || repeats),
-                    (true, Err(_)) => Ok(true),
-                    (false, Err(refusal)) if definition.expression.is_empty() => Err(refusal),
-                    (false, Err(_)) => Ok(false),
-                })?
+                // Some types have no narrative: what they lack, the others have nevertheless.
+                let found = ResourceType::all().map(|resource_type| self.add_to(resource_type, definition));
+                let (fine, refused): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
+                match refused.into_iter().next() {
+                    Some(refusal) if fine.is_empty() => refusal?,
+                    _ => fine.contains(&Ok(true)),
+                }
             }
         };
         Ok(Parameter {

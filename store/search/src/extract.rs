@@ -209,8 +209,8 @@ impl Visitor for Follower<'_, '_> {
     }
 
     fn nested(&mut self, resource_type: ResourceType, is_contained: bool, span: Span) {
-        // Beside the tree by one step from its root: contained in the resource itself.
-        if is_contained && self.dead == 1 && self.found.stack.len() == 1 {
+        // One element away from the root, in the tree or beside it: contained in the resource itself.
+        if is_contained && self.found.stack.len() + self.dead as usize == 2 {
             self.found.contained.push(Contained { resource_type, span });
         }
     }

@@ -38,3 +38,36 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keepwell_fhir::ResourceType;
+
+    #[test]
+    fn broken_expressions_are_refused_without_a_panic() {
+        let sources = [
+            "(Patient.deceased as dateTime) | Patient.deceased.exists() and Patient.deceased != false",
+            "Patient.extension('http://a').extension('b').value.ofType(CodeableConcept).coding.code",
+            "Patient.birthDate.extension('t').value as dateTime",
+            "Patient.name.where(use = 'a' or (given[0] = 'b').not() and period.start.exists()).first().given[1]",
+            "Patient.generalPractitioner.where(resolve() is Practitioner or $this.type.empty())",
+            "Patient.generalPractitioner.resolve().ofType(Organization) | Patient.link.other.where(%resource.active)",
+        ];
+        let patient = ResourceType::parse("Patient").expect("Patient is an R4 type");
+        let mut counts = [0, 0];
+        let mut check = |text: &str| counts[usize::from(compile(patient, text).is_ok())] += 1;
+        for source in sources {
+            for at in 0..source.len() {
+                check(&source[..at]);
+                check(&source[at..]);
+                check(&format!("{}{}", &source[..at], &source[at + 1..]));
+                for other in ["(", ")", "'", ".", " or ", "|", "[", "é", "\0", "%", "is "] {
+                    check(&format!("{}{other}{}", &source[..at], &source[at..]));
+                }
+            }
+            check(source);
+        }
+        assert!(counts[0] > 2000 && counts[1] > 100, "{counts:?}");
+    }
+}

@@ -40,9 +40,13 @@ impl Builder {
     ///
     /// # Errors
     /// If the tables would grow over what their numbers can hold.
-    pub(crate) fn store(&self, tries: &mut Tries, resource_type: ResourceType) -> Result<(), TooMany> {
-        let mut known = Known::of(tries);
-        let root = self.put(tries, &mut known)?;
+    pub(crate) fn store(
+        &self,
+        tries: &mut Tries,
+        known: &mut Known,
+        resource_type: ResourceType,
+    ) -> Result<(), TooMany> {
+        let root = self.put(tries, known)?;
         tries.roots.to_mut()[usize::from(resource_type.code()) - 1] = root;
         Ok(())
     }
@@ -77,10 +81,10 @@ impl Builder {
 pub(crate) struct TooMany;
 
 /// The nodes that are there, by what they are.
-struct Known(HashMap<(Vec<Edge>, Vec<Action>), u16>);
+pub(crate) struct Known(HashMap<(Vec<Edge>, Vec<Action>), u16>);
 
 impl Known {
-    fn of(tries: &Tries) -> Self {
+    pub(crate) fn of(tries: &Tries) -> Self {
         let describe = |(number, node): (u16, &Node)| {
             let edges = tries.edges[usize::from(node.edges)..][..usize::from(node.edge_count)].to_vec();
             ((edges, tries.actions(number).to_vec()), number)

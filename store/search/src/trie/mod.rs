@@ -16,7 +16,7 @@ use crate::parameter::ParameterKind;
 use crate::parameter::ParameterNumber;
 use crate::path::expression::Expression;
 
-pub(crate) use builder::{Builder, TooMany};
+pub(crate) use builder::{Builder, Known, TooMany};
 
 /// The trees of all types, and the programs that they feed.
 #[derive(Clone, Debug)]
