@@ -127,6 +127,9 @@ fn main() {
             while !merge.step(&mut storage, 256).expect("memory") {}
             snapshot = merge.finish(&snapshot, &mut storage).expect("memory");
         }
+        while snapshot.garbage_blocks() > 0 {
+            snapshot = snapshot.sweep(&mut storage, 10_000).expect("memory");
+        }
         merging += start.elapsed();
     }
     let per = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(documents);

@@ -8,6 +8,7 @@ mod cursor;
 mod directory;
 mod error;
 mod filter;
+mod gather;
 mod merge;
 mod merged;
 mod postings;

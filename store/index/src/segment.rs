@@ -13,6 +13,7 @@ use crate::bytes::{Input, len32, put_varint, shared_prefix};
 use crate::directory::Directory;
 use crate::error::{Corrupt, Error};
 use crate::filter::Filter;
+use crate::gather::Gather;
 use crate::postings::{self, Bounds, Part, Sink};
 use crate::storage::{BlockStorage, IndexStorage, SegmentId};
 use crate::superseded::Superseded;
@@ -98,20 +99,20 @@ impl Segment {
         self.directory.find(term).filter(|_| self.filter.may_contain(term))
     }
 
-    /// Gives the documents of a term to `sink`.
+    /// The documents of a term.
     pub(crate) fn postings<S: BlockStorage>(
         &self,
         storage: &S,
         term: &[u8],
-        sink: &mut impl Sink,
-    ) -> Result<(), Error<S::Error>> {
-        let Some(number) = self.locate(term) else { return Ok(()) };
+    ) -> Result<RoaringBitmap, Error<S::Error>> {
+        let mut docs = Gather::new(self.bounds.first, self.bounds.last);
+        let Some(number) = self.locate(term) else { return Ok(RoaringBitmap::new()) };
         let bytes = self.read(storage, number)?;
         let block = Block::new(&bytes)?;
-        match block.find(term, self.bounds)? {
-            Some((_, at)) => self.collect(storage, number, block, at, sink),
-            None => Ok(()),
+        if let Some((_, at)) = block.find(term, self.bounds)? {
+            self.collect(storage, number, block, at, &mut docs)?;
         }
+        Ok(docs.finish())
     }
 
     /// Adds those documents of a term to `found` that are among some, and reads only blocks that can have them.
@@ -130,7 +131,7 @@ impl Segment {
         let bytes = self.read(storage, number)?;
         let block = Block::new(&bytes)?;
         let Some((piece, at)) = block.find(term, self.bounds)? else { return Ok(()) };
-        let mut docs = RoaringBitmap::new();
+        let mut docs = Gather::new(self.bounds.first, self.bounds.last);
         piece.decode(self.bounds, &mut docs)?;
         let mut input = block.input_at(at)?;
         postings::Piece::read(&mut input, self.bounds)?;
@@ -141,7 +142,7 @@ impl Segment {
                 self.collect_continuations(Block::new(&bytes)?.input_at(0)?, &mut docs)?;
             }
         }
-        *found |= docs & among;
+        *found |= docs.finish() & among;
         Ok(())
     }
 

@@ -174,17 +174,11 @@ impl Snapshot {
         term: &[u8],
     ) -> Result<RoaringBitmap, Error<S::Error>> {
         let mut docs = RoaringBitmap::new();
-        for segment in &self.state.segments {
-            segment.postings(storage, term, &mut docs)?;
+        for segment in self.state.all_segments() {
+            docs |= segment.postings(storage, term)?;
         }
         for run in &self.state.runs {
-            let found = run.find(term);
-            docs.append(found.iter().copied()).map_err(|_| Corrupt("documents of a list do not rise"))?;
-        }
-        for segment in &self.state.amendments {
-            let mut amended = RoaringBitmap::new();
-            segment.postings(storage, term, &mut amended)?;
-            docs |= amended;
+            docs.extend(run.find(term));
         }
         Ok(docs)
     }

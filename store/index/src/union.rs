@@ -1,88 +1,18 @@
 //! Unions: the documents of many terms, gathered part by part without bringing the terms into one order.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use crate::Doc;
 use crate::block::Block;
 use crate::cursor::Cursor;
-use crate::error::{Corrupt, Error};
+use crate::error::Error;
+use crate::gather::Gather;
 use crate::postings::Sink;
 use crate::range::{Direction, TermRange};
 use crate::segment::Segment;
 use crate::state::State;
 use crate::storage::BlockStorage;
-
-/// Documents in the list of a gathering; with more it sets bits instead.
-const LISTED_DOCS_MAX: usize = 4_096;
-
-/// Gathers lists, each rising, in any order.
-struct Gather {
-    /// In any order, perhaps more than once.
-    listed: Vec<Doc>,
-    /// A bit for each document, once there are many.
-    bits: Vec<u8>,
-    last: Doc,
-}
-
-impl Sink for Gather {
-    fn docs(&mut self, docs: &[Doc]) -> Result<(), Corrupt> {
-        if self.bits.is_empty() {
-            self.listed.extend_from_slice(docs);
-            if self.listed.len() > LISTED_DOCS_MAX {
-                self.set_listed();
-            }
-        } else {
-            docs.iter().for_each(|doc| self.set(*doc));
-        }
-        Ok(())
-    }
-
-    fn range(&mut self, docs: RangeInclusive<Doc>) -> Result<(), Corrupt> {
-        self.set_listed();
-        docs.for_each(|doc| self.set(doc));
-        Ok(())
-    }
-
-    fn bits(&mut self, first: Doc, bytes: &[u8]) -> Result<(), Corrupt> {
-        self.set_listed();
-        let to = self.bits[first as usize / 8..].iter_mut();
-        to.zip(bytes).for_each(|(to, byte)| *to |= byte);
-        Ok(())
-    }
-}
-
-impl Gather {
-    /// For documents up to `last`.
-    const fn new(last: Doc) -> Self {
-        Self { listed: Vec::new(), bits: Vec::new(), last }
-    }
-
-    fn set(&mut self, doc: Doc) {
-        self.bits[doc as usize / 8] |= 1 << (doc % 8);
-    }
-
-    fn set_listed(&mut self) {
-        if self.bits.is_empty() {
-            self.bits.resize(self.last as usize / 8 + 1, 0);
-        }
-        for doc in std::mem::take(&mut self.listed) {
-            self.set(doc);
-        }
-    }
-
-    fn finish(mut self) -> RoaringBitmap {
-        if self.bits.is_empty() {
-            self.listed.sort_unstable();
-            self.listed.dedup();
-            RoaringBitmap::from_sorted_iter(self.listed).expect("they are sorted")
-        } else {
-            RoaringBitmap::from_lsb0_bytes(0, &self.bits)
-        }
-    }
-}
 
 /// The documents that have any term of the range.
 pub(crate) fn of_range<S: BlockStorage>(
@@ -90,7 +20,7 @@ pub(crate) fn of_range<S: BlockStorage>(
     storage: &S,
     range: &TermRange,
 ) -> Result<RoaringBitmap, Error<S::Error>> {
-    let mut gather = Gather::new(state.last);
+    let mut gather = Gather::new(0, state.last);
     let runs = state.runs.iter().filter_map(|run| Cursor::in_run(run, range, Direction::Rising));
     for mut cursor in runs {
         gather_range(&mut gather, storage, &mut cursor, range)?;
@@ -123,7 +53,7 @@ pub(crate) fn of_terms<S: BlockStorage, T: AsRef<[u8]>>(
     storage: &S,
     terms: &[T],
 ) -> Result<RoaringBitmap, Error<S::Error>> {
-    let mut gather = Gather::new(state.last);
+    let mut gather = Gather::new(0, state.last);
     for run in &state.runs {
         terms.iter().try_for_each(|term| gather.docs(run.find(term.as_ref())))?;
     }
