@@ -116,7 +116,7 @@ impl Source {
         let mut components: Vec<_> =
             resource["component"].as_array().into_iter().flatten().map(component).collect();
         if text(resource, "url") == SWAPPED
-            && let [(first, _), (second, _)] = components.as_mut_slice()
+            && let [(_, first), (_, second)] = components.as_mut_slice()
         {
             std::mem::swap(first, second);
         }
