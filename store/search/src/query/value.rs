@@ -42,6 +42,9 @@ impl ValueParser<'_> {
         if [ParameterNumber::TEXT, ParameterNumber::CONTENT].contains(&parameter.number) {
             return words(text);
         }
+        if parameter.number == ParameterNumber::LIST {
+            return token(modifier, text);
+        }
         match parameter.kind {
             ParameterKind::String => {
                 Ok(SearchValue::String { how: modifier.string(), text: unescaped(text) })
@@ -105,12 +108,14 @@ impl ValueParser<'_> {
 
 /// The two letters before an ordered value.
 fn prefix(text: &str) -> Parsed<(Prefix, &str)> {
-    let letters = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let prefix = match &text[..letters] {
-        "" => return Ok((Prefix::Eq, text)),
-        letters => Prefix::parse(letters).ok_or(ValueProblem::Prefix)?,
-    };
-    Ok((prefix, &text[letters..]))
+    let (letters, rest) = text.split_at(text.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(text.len()));
+    match Prefix::parse(letters) {
+        Some(prefix) => Ok((prefix, rest)),
+        None if letters.len() == 2 && rest.starts_with(|c: char| c.is_ascii_digit()) => {
+            Err(ValueProblem::Prefix)
+        }
+        None => Ok((Prefix::Eq, text)),
+    }
 }
 
 impl Prefix {

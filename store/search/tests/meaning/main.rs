@@ -6,6 +6,7 @@ mod corpus;
 mod generate;
 mod microsoft;
 mod plans;
+mod queries;
 #[expect(dead_code, reason = "other tests use all of it")]
 #[path = "../parameters/shared.rs"]
 mod shared;
