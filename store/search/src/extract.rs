@@ -20,9 +20,13 @@ use crate::trie::{ANY_GROUP, Program, Tries, What};
 use crate::value::Value;
 use crate::values::{ValueRange, Values};
 
-/// The most tuples that one element can have for a composite parameter: more come only from a component that repeats
-/// in all its parts.
-const MAX_TUPLES: usize = 4096;
+/// The most tuples of composite parameters that a resource is found by: those of ten thousand components, with room.
+/// More are made of elements that repeat inside each other, and grow with the square of the document.
+const MAX_TUPLES: usize = 100_000;
+
+/// The most parts for tuples that are looked for in the whole resource (`%resource.x`), since each goes with every
+/// element that has tuples.
+const MAX_PARTS_OF_RESOURCE: usize = 64;
 
 /// Takes resources apart, one after the other, and keeps its memory between them.
 ///
@@ -41,6 +45,7 @@ pub struct Extractor {
     walker: Walker,
     values: Values,
     found: Found,
+    contained: Vec<Contained>,
 }
 
 /// What a resource can be found by.
@@ -68,7 +73,13 @@ impl Extractor {
     /// An extractor for these parameters.
     #[must_use]
     pub fn new(parameters: Parameters) -> Self {
-        Self { parameters, walker: Walker::new(), values: Values::default(), found: Found::default() }
+        Self {
+            parameters,
+            walker: Walker::new(),
+            values: Values::default(),
+            found: Found::default(),
+            contained: Vec::new(),
+        }
     }
 
     /// The parameters whose values are extracted.
@@ -101,16 +112,18 @@ impl Extractor {
         json: &[u8],
         trace: Option<&mut Trace>,
     ) -> Result<Extracted<'e>, SyntaxError> {
-        let Self { parameters, walker, values, found } = self;
+        let Self { parameters, walker, values, found, contained } = self;
         let tries = parameters.tries();
         values.clear();
         found.clear();
-        let walk = walker.walk_with(json, &mut Follower { tries, found, dead: 0 })?;
+        contained.clear();
+        let walk = walker.walk_with(json, &mut Follower { tries, found, contained, dead: 0 })?;
         let whole = Span { start: 0, end: u32::try_from(json.len()).unwrap_or(u32::MAX) };
         found.hits.push(Hit { node: tries.root(walk.resource_type), span: whole });
-        Conversion { json, tries, values, found, trace, resource_type: walk.resource_type }.run();
+        let resolver = Resolver::new(json, walk.resource_type, contained);
+        Conversion { json, tries, values, found, trace, resolver, tuples: 0 }.run();
         add_own_compartments(&walk, json, values);
-        Ok(Extracted { walk, values, contained: &found.contained })
+        Ok(Extracted { walk, values, contained })
     }
 }
 
@@ -124,7 +137,6 @@ struct Found {
     stack: Vec<u16>,
     /// Inner elements before those around them, the resource itself last.
     hits: Vec<Hit>,
-    contained: Vec<Contained>,
     /// What programs start from: the program, its operand, the element, its type.
     operands: Vec<(u16, u8, Span, ElementNumber)>,
     groups: Vec<Group>,
@@ -137,7 +149,6 @@ impl Found {
     fn clear(&mut self) {
         self.stack.clear();
         self.hits.clear();
-        self.contained.clear();
         self.operands.clear();
         self.groups.clear();
         self.parts.clear();
@@ -175,6 +186,7 @@ struct Part {
 struct Follower<'t, 'f> {
     tries: &'t Tries,
     found: &'f mut Found,
+    contained: &'f mut Vec<Contained>,
     /// How many elements deep the walk is beside the tree.
     dead: u32,
 }
@@ -211,7 +223,7 @@ impl Visitor for Follower<'_, '_> {
     fn nested(&mut self, resource_type: ResourceType, is_contained: bool, span: Span) {
         // One element away from the root, in the tree or beside it: contained in the resource itself.
         if is_contained && self.found.stack.len() + self.dead as usize == 2 {
-            self.found.contained.push(Contained { resource_type, span });
+            self.contained.push(Contained { resource_type, span });
         }
     }
 }
@@ -223,7 +235,9 @@ struct Conversion<'a, 'x> {
     values: &'x mut Values,
     found: &'x mut Found,
     trace: Option<&'x mut Trace>,
-    resource_type: ResourceType,
+    resolver: Resolver<'a, 'x>,
+    /// How many tuples there are so far.
+    tuples: usize,
 }
 
 impl<'a> Conversion<'a, '_> {
@@ -251,7 +265,7 @@ impl<'a> Conversion<'a, '_> {
                     self.attach(number, range, json);
                 }
                 What::Target { kind, data_type, target: wanted } => {
-                    if *target.get_or_insert_with(|| self.resolver().target(json)) == Some(wanted) {
+                    if *target.get_or_insert_with(|| self.resolver.target(json)) == Some(wanted) {
                         let range = self.convert(&mut known, kind, data_type, json);
                         self.attach(number, range, json);
                     }
@@ -271,10 +285,10 @@ impl<'a> Conversion<'a, '_> {
                 What::Part { group, part, kind, data_type } => {
                     let range = self.convert(&mut known, kind, data_type, json);
                     let found = Part { number, group, part, span: hit.span, range };
-                    if group == ANY_GROUP {
-                        self.found.any_parts.push(found);
-                    } else {
+                    if group != ANY_GROUP {
                         self.found.parts.push(found);
+                    } else if self.found.any_parts.len() < MAX_PARTS_OF_RESOURCE {
+                        self.found.any_parts.push(found);
                     }
                 }
             }
@@ -307,10 +321,6 @@ impl<'a> Conversion<'a, '_> {
         range
     }
 
-    fn resolver(&self) -> Resolver<'a, '_> {
-        Resolver { document: self.json, resource_type: self.resource_type, contained: &self.found.contained }
-    }
-
     /// Runs a program over what it starts from.
     fn run_program(&mut self, number: u16) {
         let Program { number: parameter, kind, operands, expression } =
@@ -326,7 +336,7 @@ impl<'a> Conversion<'a, '_> {
                 collections[usize::from(*operand)].push(item);
             }
         }
-        let evaluation = Evaluation { operands: &collections, resolver: self.resolver() };
+        let evaluation = Evaluation { operands: &collections, resolver: &self.resolver };
         let items = match expression {
             Expression::Path(path) => evaluation.items(path, None),
             condition => {
@@ -368,7 +378,9 @@ impl<'a> Conversion<'a, '_> {
         own.for_each(|part| choices[usize::from(part.part)].push(part));
         let count = choices.iter().map(Vec::len).try_fold(1, usize::checked_mul).unwrap_or(MAX_TUPLES);
         let mut tuple = Vec::with_capacity(choices.len());
-        for mut place in 0..count.min(MAX_TUPLES) {
+        let count = count.min(MAX_TUPLES - self.tuples);
+        self.tuples += count;
+        for mut place in 0..count {
             tuple.clear();
             for choice in &choices {
                 tuple.push(choice[place % choice.len()]);

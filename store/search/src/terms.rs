@@ -18,8 +18,19 @@ use crate::values::Values;
 #[derive(Default, Debug)]
 pub struct Terms {
     bytes: Vec<u8>,
-    spans: Vec<(u32, u32)>,
+    spans: Vec<TermSpan>,
     folded: String,
+    /// The parameters that have values.
+    present: Vec<ParameterNumber>,
+}
+
+/// Where a term is.
+#[derive(Clone, Copy, Debug)]
+struct TermSpan {
+    /// The first bytes, filled up with zeros: they decide most comparisons without a look at the term.
+    head: u128,
+    start: u32,
+    end: u32,
 }
 
 impl Terms {
@@ -33,11 +44,12 @@ impl Terms {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.present.clear();
     }
 
     /// The terms.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.spans.iter().map(|&(start, end)| &self.bytes[start as usize..end as usize])
+        self.spans.iter().map(|span| &self.bytes[span.start as usize..span.end as usize])
     }
 
     /// How many terms there are.
@@ -64,15 +76,20 @@ impl Terms {
         self.bytes.push(facet as u8);
         write(&mut self.bytes, &mut self.folded);
         let offset = |at: usize| u32::try_from(at).expect("a resource has less than 4 GiB of terms");
-        self.spans.push((offset(start), offset(self.bytes.len())));
+        let term = &self.bytes[start..];
+        let mut head = [0; 16];
+        let length = term.len().min(head.len());
+        head[..length].copy_from_slice(&term[..length]);
+        let (head, end) = (u128::from_be_bytes(head), start + term.len());
+        self.spans.push(TermSpan { head, start: offset(start), end: offset(end) });
     }
 
     /// Sorts the terms and drops repeated ones.
     pub(crate) fn sort(&mut self) {
         let bytes = &self.bytes;
-        let text = |span: &(u32, u32)| &bytes[span.0 as usize..span.1 as usize];
-        self.spans.sort_unstable_by(|a, b| text(a).cmp(text(b)));
-        self.spans.dedup_by(|a, b| text(a) == text(b));
+        let term = |span: &TermSpan| &bytes[span.start as usize..span.end as usize];
+        self.spans.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| term(a).cmp(term(b))));
+        self.spans.dedup_by(|a, b| a.head == b.head && term(a) == term(b));
     }
 }
 
@@ -85,7 +102,10 @@ pub fn terms(resource_type: ResourceType, id: &str, values: &Values, out: &mut T
         write_reference(Some(resource_type), id, bytes)
     });
     for entry in values.entries().filter(|entry| !is_of_the_store(entry.number)) {
-        out.add(entry.number, Facet::Present, |_, _| ());
+        if !out.present.contains(&entry.number) {
+            out.present.push(entry.number);
+            out.add(entry.number, Facet::Present, |_, _| ());
+        }
         for value in values.of(entry) {
             add_value(entry.number, value, out);
         }

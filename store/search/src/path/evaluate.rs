@@ -3,6 +3,10 @@
 //! Conditions have three values, as in FHIRPath: `None` stands for the empty collection. What is no FHIR is seen as
 //! far as it goes: unknown members are no children of anything.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use keepwell_fhir::schema::Kind;
 use keepwell_fhir::{Decimal, Reference, ResourceType};
 
@@ -22,18 +26,27 @@ pub(crate) struct Item<'a> {
 pub(crate) struct Evaluation<'a, 'o> {
     /// The collections that the walk found, by the number of the operand.
     pub(crate) operands: &'o [Vec<Item<'a>>],
-    pub(crate) resolver: Resolver<'a, 'o>,
+    pub(crate) resolver: &'o Resolver<'a, 'o>,
 }
 
 /// Knows of which type a reference's target is, as far as the resource itself tells.
-#[derive(Clone, Copy)]
 pub(crate) struct Resolver<'a, 'o> {
-    pub(crate) document: &'a [u8],
-    pub(crate) resource_type: ResourceType,
-    pub(crate) contained: &'o [Contained],
+    document: &'a [u8],
+    resource_type: ResourceType,
+    contained: &'o [Contained],
+    /// The types of contained resources by id, once they were asked for.
+    by_id: OnceCell<HashMap<Cow<'a, str>, ResourceType>>,
 }
 
-impl Resolver<'_, '_> {
+impl<'a, 'o> Resolver<'a, 'o> {
+    pub(crate) const fn new(
+        document: &'a [u8],
+        resource_type: ResourceType,
+        contained: &'o [Contained],
+    ) -> Self {
+        Self { document, resource_type, contained, by_id: OnceCell::new() }
+    }
+
     /// The type of what a Reference, a uri or a canonical points at: by the text of the reference, by
     /// `Reference.type`, or by the contained resource.
     pub(crate) fn target(&self, json: &[u8]) -> Option<ResourceType> {
@@ -54,11 +67,14 @@ impl Resolver<'_, '_> {
     }
 
     fn contained_of(&self, id: &str) -> Option<ResourceType> {
-        let has_id = |contained: &&Contained| {
-            let own = json::member(contained.span.bytes(self.document), "id").and_then(json::text);
-            own.is_some_and(|own| own == id)
-        };
-        self.contained.iter().find(has_id).map(|contained| contained.resource_type)
+        let by_id = self.by_id.get_or_init(|| {
+            let id_of = |contained: &Contained| {
+                let id = json::text(json::member(contained.span.bytes(self.document), "id")?)?;
+                Some((id, contained.resource_type))
+            };
+            self.contained.iter().filter_map(id_of).collect()
+        });
+        by_id.get(id).copied()
     }
 }
 

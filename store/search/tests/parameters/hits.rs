@@ -166,3 +166,35 @@ fn a_resource_is_in_the_compartments_it_refers_to() {
     assert_eq!(compartments(json), ["Patient/2", "Patient/1"]);
     assert_eq!(compartments(r#"{"resourceType":"Encounter","id":"7"}"#), ["Encounter/7"]);
 }
+
+#[test]
+fn large_resources_take_time_by_their_length_alone() {
+    let many =
+        |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
+    const COUNT: usize = 20_000;
+    let contained = many(COUNT, &|n| format!(r#"{{"resourceType":"Patient","id":"p{n}"}}"#));
+    let participants =
+        many(COUNT, &|n| format!(r##"{{"actor":{{"reference":"#p{n}"}},"status":"accepted"}}"##));
+    let appointment = format!(
+        r#"{{"resourceType":"Appointment","contained":[{contained}],"participant":[{participants}]}}"#
+    );
+    assert_eq!(values(&mut Extractor::new(Parameters::r4()), &appointment, "patient").len(), COUNT);
+
+    // An array where there may be one object is an issue of the walk, and goes on.
+    let variants = many(COUNT, &|n| format!(r#"{{"start":{n},"end":{n}}}"#));
+    let references = many(COUNT, &|n| format!(r#"{{"chromosome":{{"coding":[{{"code":"{n}"}}]}}}}"#));
+    let sequence = format!(
+        r#"{{"resourceType":"MolecularSequence","variant":[{variants}],"referenceSeq":[{references}]}}"#
+    );
+    let codes = many(COUNT, &|n| format!(r#"{{"coding":[{{"code":"{n}"}}]}}"#));
+    let numbers = many(COUNT, &|n| format!(r#"{{"value":{n}}}"#));
+    let observation =
+        format!(r#"{{"resourceType":"Observation","code":[{codes}],"valueQuantity":[{numbers}]}}"#);
+    for json in [sequence, observation] {
+        let mut extractor = Extractor::new(Parameters::r4());
+        let extracted = extractor.extract(json.as_bytes()).expect("JSON");
+        let tuples =
+            extracted.values.entries().filter(|entry| extracted.values.tuple(entry).count() > 0).count();
+        assert_eq!(tuples, 100_000);
+    }
+}
