@@ -19,10 +19,10 @@ const EDGES: &[Edges] = &[
     ("keepwell-sample", &[], &["keepwell-fhir"]),
     ("keepwell-search", &["keepwell-fhir"], &[]),
     ("keepwell-vault", &[], &[]),
-    // Its tests switch on a feature of its own.
+    // Its tests switch on a feature of its own, as those of keepwell-tls do.
     ("keepwell-sqlcipher", &[], &["keepwell-sqlcipher"]),
     ("keepwell-store", &["keepwell-fhir", "keepwell-sqlcipher", "keepwell-vault"], &["keepwell-sample"]),
-    ("keepwell-tls", &[], &[]),
+    ("keepwell-tls", &[], &["keepwell-tls"]),
     (
         "keepwell",
         // Bare SQLCipher is what its bench compares the store with.

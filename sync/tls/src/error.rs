@@ -100,6 +100,18 @@ pub enum Error {
     /// The connection failed in another way.
     #[error("the connection failed")]
     Connection,
+    /// The server wants the client to go elsewhere, which it never does.
+    #[error("the server redirects")]
+    Redirected,
+    /// The answer is larger than the client takes.
+    #[error("the answer is too large")]
+    TooLarge,
+    /// The server took longer than the client waits.
+    #[error("the server did not answer in time")]
+    Timeout,
+    /// The answer is not HTTP, or its head is larger than any should be.
+    #[error("the answer is not http")]
+    NotHttp,
 
     // The person who enrols a device.
     /// Not an invitation, or mistyped.
@@ -156,6 +168,10 @@ impl Error {
             Self::Protocol => 466,
             Self::DeviceRefused => 467,
             Self::Connection => 468,
+            Self::Redirected => 480,
+            Self::TooLarge => 481,
+            Self::Timeout => 482,
+            Self::NotHttp => 483,
             Self::Invitation => 470,
             Self::InvitationUnknown => 471,
             Self::InvitationExpired => 472,

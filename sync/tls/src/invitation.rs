@@ -47,7 +47,7 @@ pub struct Invitation {
 }
 
 impl Invitation {
-    /// The whole invitation as a text to paste or to show with [`crate::qr_code`].
+    /// The whole invitation as a text to paste or to show with [`crate::qr_code()`].
     ///
     /// # Errors
     /// [`Error::FewPins`] with fewer than two different pins, [`Error::Invitation`] with too many.

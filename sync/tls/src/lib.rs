@@ -9,6 +9,8 @@ mod client;
 mod device;
 mod error;
 mod failure_log;
+#[cfg(feature = "http")]
+mod http;
 mod identity;
 mod invitation;
 mod invitation_code;
@@ -36,6 +38,8 @@ pub use client::ClientSettings;
 pub use device::{DEVICE_ID_MAX, Device, DeviceId, Serial, Thumbprint};
 pub use error::{Error, Refusal};
 pub use failure_log::{FAILURES_MAX, Failure, FailureLog, FailureReport};
+#[cfg(feature = "http")]
+pub use http::{HttpBody, HttpClient, HttpLimits};
 pub use identity::Identity;
 pub use invitation::{INVITATION_PINS_MAX, Invitation};
 pub use invitation_code::{CodeDigest, InvitationCode};

@@ -2,6 +2,7 @@
 
 mod devices;
 mod enrolment;
+mod http;
 mod key_log;
 mod pin_changes;
 mod pin_documents;
