@@ -22,6 +22,7 @@ const EDGES: &[Edges] = &[
     // Its tests switch on a feature of its own, as those of keepwell-tls do.
     ("keepwell-sqlcipher", &[], &["keepwell-sqlcipher"]),
     ("keepwell-store", &["keepwell-fhir", "keepwell-sqlcipher", "keepwell-vault"], &["keepwell-sample"]),
+    ("keepwell-protocol", &["keepwell-fhir"], &[]),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
         "keepwell",
@@ -37,7 +38,7 @@ const EDGES: &[Edges] = &[
 ];
 
 /// Crates without I/O, clock or randomness: these they receive as arguments.
-const PURE: &[&str] = &["keepwell-fhir", "keepwell-index", "keepwell-sample", "keepwell-search"];
+const PURE: &[&str] = &["keepwell-fhir", "keepwell-index", "keepwell-protocol", "keepwell-sample", "keepwell-search"];
 
 /// What a pure crate's product code does not mention.
 const IMPURE: &[&str] = &[

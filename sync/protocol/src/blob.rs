@@ -1,0 +1,140 @@
+//! Blobs: attachments, apart from the resources that refer to them, in chunks that resume.
+//!
+//! In a body on the wire, the base64 text of a large attachment is replaced by a token: `{"_blob":{"sha256":…,
+//! "size":…}}` stands where the string stood. A device asks for a blob by its hash and gets it if it may read a
+//! resource that refers to it; the hash alone opens nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::Document;
+use crate::error::{Error, Limit, Result};
+use crate::hash::Hash;
+use crate::id::Id;
+use crate::limits::{BLOB_BYTES_MAX, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN};
+
+/// Header of a chunk: how many bytes the server has before it.
+pub const UPLOAD_OFFSET: &str = "Upload-Offset";
+
+/// An attachment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Blob {
+    /// The hash of its bytes, which are the text that stood in the resource.
+    pub sha256: Hash,
+    /// How many they are.
+    pub size: u64,
+}
+
+/// What stands in a body in place of an attachment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct BlobToken {
+    /// The attachment.
+    #[serde(rename = "_blob")]
+    pub blob: Blob,
+}
+
+impl Document for BlobToken {
+    fn check(&self) -> Result<()> {
+        self.blob.check()
+    }
+}
+
+/// `POST /sync/v1/uploads`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct NewUpload {
+    /// The version of the protocol.
+    pub v: u32,
+    /// The hash of the whole.
+    pub sha256: Hash,
+    /// The size of the whole.
+    pub size: u64,
+}
+
+impl Document for NewUpload {
+    fn check(&self) -> Result<()> {
+        Blob { sha256: self.sha256, size: self.size }.check()
+    }
+}
+
+impl Blob {
+    fn check(&self) -> Result<()> {
+        if self.size > BLOB_BYTES_MAX { Err(Error::TooLarge(Limit::Resource)) } else { Ok(()) }
+    }
+}
+
+/// Answer to a new upload and to each chunk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Upload {
+    /// Names the upload in `PATCH /sync/v1/uploads/{id}`.
+    pub id: Id,
+    /// How many bytes the server has. The next chunk begins there.
+    pub offset: u64,
+}
+
+impl Document for Upload {}
+
+/// Why a chunk is not one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// It begins elsewhere than the server's bytes end.
+    #[error("the chunk does not begin where the upload ends")]
+    Offset {
+        /// Where it should begin.
+        expected: u64,
+    },
+    /// It is empty, too small to be one in the middle, or too large.
+    #[error("the size of the chunk is out of its range")]
+    Size,
+    /// It goes over the size of the whole.
+    #[error("the chunk goes over the end of the blob")]
+    Beyond,
+}
+
+impl Upload {
+    /// Whether a chunk of `length` bytes at `offset` may be added to an upload of a blob of `size` bytes; gives the
+    /// new offset.
+    ///
+    /// # Errors
+    /// See [`ChunkError`].
+    ///
+    /// ```
+    /// use keepwell_protocol::{ChunkError, Upload};
+    /// let upload = Upload { id: "u1".parse()?, offset: 1 << 20 };
+    /// assert_eq!(upload.accept(0, 300, 1 << 21), Err(ChunkError::Offset { expected: 1 << 20 }));
+    /// assert_eq!(upload.accept(1 << 20, 1 << 20, 1 << 21), Ok(1 << 21));
+    /// # Ok::<(), keepwell_protocol::Error>(())
+    /// ```
+    pub fn accept(&self, offset: u64, length: usize, size: u64) -> Result<u64, ChunkError> {
+        if offset != self.offset {
+            return Err(ChunkError::Offset { expected: self.offset });
+        }
+        let end = offset.checked_add(length as u64).filter(|end| *end <= size).ok_or(ChunkError::Beyond)?;
+        let is_last = end == size;
+        let fits = length <= CHUNK_BYTES_MAX && (length >= CHUNK_BYTES_MIN || (is_last && length > 0));
+        if fits { Ok(end) } else { Err(ChunkError::Size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_follow_each_other_up_to_the_end() {
+        let upload = Upload { id: "u1".parse().unwrap(), offset: 100 };
+        let size = 100 + CHUNK_BYTES_MIN as u64;
+        for (offset, length, expected) in [
+            (100, CHUNK_BYTES_MIN, Ok(size)),
+            (100, CHUNK_BYTES_MIN + 1, Err(ChunkError::Beyond)),
+            (100, CHUNK_BYTES_MIN - 1, Err(ChunkError::Size)),
+            (100, 0, Err(ChunkError::Size)),
+            (100, usize::MAX, Err(ChunkError::Beyond)),
+            (99, CHUNK_BYTES_MIN, Err(ChunkError::Offset { expected: 100 })),
+            (101, CHUNK_BYTES_MIN, Err(ChunkError::Offset { expected: 100 })),
+        ] {
+            assert_eq!(upload.accept(offset, length, size), expected, "{offset} {length}");
+        }
+        assert_eq!(upload.accept(100, 7, 107), Ok(107));
+        assert_eq!(upload.accept(100, CHUNK_BYTES_MAX + 1, u64::MAX), Err(ChunkError::Size));
+    }
+}

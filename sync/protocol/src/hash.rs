@@ -1,0 +1,83 @@
+//! Hashes: SHA-256, written as 43 characters of base64url.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+
+use crate::error::Error;
+use crate::text::as_text;
+
+/// The SHA-256 of some bytes: a resource's body, a frozen mutation, an attachment, a dictionary.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash([u8; 32]);
+
+impl Hash {
+    /// The hash of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        Self(hash)
+    }
+
+    /// A hash that was computed elsewhere.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Hash {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut hash = [0; 32];
+        if text.len() != 43 {
+            return Err(Error::MALFORMED);
+        }
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut hash) {
+            Ok(32) => Ok(Self(hash)),
+            _ => Err(Error::MALFORMED),
+        }
+    }
+}
+
+as_text!(Hash);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_has_one_spelling() {
+        let hash = Hash::of(b"abc");
+        let text = hash.to_string();
+        assert_eq!(text, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+        assert_eq!(text.parse(), Ok(hash));
+        // The last character carries two bits that are not part of the hash.
+        for other in ["ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa1", &text[1..], "", &format!("{text}=")] {
+            assert!(other.parse::<Hash>().is_err());
+        }
+    }
+}
