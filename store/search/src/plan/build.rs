@@ -1,5 +1,7 @@
 //! From a query to a plan.
 
+use std::cell::Cell;
+
 use keepwell_fhir::ResourceType;
 
 use crate::parameter::{Parameter, ParameterKind, ParameterNumber};
@@ -16,13 +18,16 @@ use super::{Plan, date, text};
 /// How far a degree of latitude is, at least, in metres.
 const DEGREE_M: f64 = 110_000.0;
 
+/// How many terms a plan may have: an id without a type is one for each type.
+pub const MAX_TERMS: usize = 200_000;
+
 /// What an index has to be asked for the matches of a query. Value sets and hierarchies are looked up here, so the plan
 /// holds for as long as they do not change.
 ///
 /// # Errors
-/// If a value set or code system is not known.
+/// If a value set or code system is not known, or if the plan would have more than [`MAX_TERMS`].
 pub fn plan(query: &Query, terminology: &dyn Terminology) -> Result<Plan, QueryError> {
-    let planner = Planner { terminology };
+    let planner = Planner { terminology, terms: Cell::new(MAX_TERMS) };
     let criterion = planner.criterion(&query.criterion, &query.types)?;
     let compartment = query.compartment.as_ref().map(|(compartment, id)| {
         let number = ParameterNumber::compartment(*compartment);
@@ -44,6 +49,8 @@ fn of_type(resource_type: ResourceType) -> Plan {
 
 struct Planner<'t> {
     terminology: &'t dyn Terminology,
+    /// How many terms are left to ask for.
+    terms: Cell<usize>,
 }
 
 impl Planner<'_> {
@@ -108,6 +115,11 @@ impl Planner<'_> {
         types: &[ResourceType],
     ) -> Result<Plan, QueryError> {
         let number = parameter.number;
+        self.take(match value {
+            SearchValue::Token { .. } if number == ParameterNumber::ID => any_of(types),
+            SearchValue::Reference { resource_type: None, .. } => any_of(&parameter.targets),
+            _ => 1,
+        })?;
         Ok(match value {
             SearchValue::Token { system, code } if number == ParameterNumber::ID => {
                 ids(types, system, code.as_deref())
@@ -122,13 +134,15 @@ impl Planner<'_> {
             SearchValue::InValueSet(url) => {
                 let unknown =
                     || QueryError::UnknownValueSet { parameter: parameter.code.clone().into_owned() };
-                code_set(number, &*self.terminology.value_set(url).ok_or_else(unknown)?)
+                let set = self.terminology.value_set(url).ok_or_else(unknown)?;
+                self.take(2 * set.codes().len())?;
+                code_set(number, &set)
             }
             SearchValue::Below { system, code } => {
-                hierarchy(parameter, system, self.terminology.below(system, code))?
+                self.hierarchy(parameter, system, self.terminology.below(system, code))?
             }
             SearchValue::Above { system, code } => {
-                hierarchy(parameter, system, self.terminology.above(system, code))?
+                self.hierarchy(parameter, system, self.terminology.above(system, code))?
             }
             SearchValue::Reference { resource_type, id, version } => {
                 let plan = reference(parameter, *resource_type, id);
@@ -153,6 +167,24 @@ impl Planner<'_> {
             }
             SearchValue::Words(words) => Plan::and(words.iter().map(|word| text::word(number, word))),
         })
+    }
+
+    fn hierarchy(
+        &self,
+        parameter: &Parameter,
+        system: &str,
+        codes: Option<Vec<Box<str>>>,
+    ) -> Result<Plan, QueryError> {
+        let unknown = || QueryError::UnknownCodeSystem { parameter: parameter.code.clone().into_owned() };
+        let codes = codes.ok_or_else(unknown)?;
+        self.take(2 * codes.len())?;
+        Ok(Plan::or(codes.iter().map(|code| coded(parameter.number, system, code))))
+    }
+
+    fn take(&self, terms: usize) -> Result<(), QueryError> {
+        let left = self.terms.get().checked_sub(terms);
+        self.terms.set(left.ok_or(QueryError::TooLarge { what: "terms", limit: MAX_TERMS })?);
+        Ok(())
     }
 
     /// What has a tuple has a value for each part of it; whether they belong together, the terms do not say.
@@ -193,6 +225,11 @@ impl Plan {
             Self::All | Self::Not(_) | Self::Has { .. } | Self::LastUpdated { .. } => false,
         }
     }
+}
+
+/// How many types there are to ask for.
+const fn any_of(types: &[ResourceType]) -> usize {
+    if types.is_empty() { ResourceType::COUNT } else { types.len() }
 }
 
 fn ids(types: &[ResourceType], system: &SystemMatch, id: Option<&str>) -> Plan {
@@ -259,12 +296,6 @@ fn code_set(number: ParameterNumber, set: &CodeSet) -> Plan {
         if has_exceptions { Plan::candidates(plan) } else { plan }
     });
     Plan::or(codes.chain(systems))
-}
-
-fn hierarchy(parameter: &Parameter, system: &str, codes: Option<Vec<Box<str>>>) -> Result<Plan, QueryError> {
-    let unknown = || QueryError::UnknownCodeSystem { parameter: parameter.code.clone().into_owned() };
-    let codes = codes.ok_or_else(unknown)?;
-    Ok(Plan::or(codes.iter().map(|code| coded(parameter.number, system, code))))
 }
 
 /// A bare id in a resource may mean any type that the parameter may refer to, if that is only one.

@@ -11,7 +11,7 @@ mod date;
 mod scan;
 mod text;
 
-pub use build::{plan, sort_terms};
+pub use build::{MAX_TERMS, plan, sort_terms};
 pub use scan::{Comparison, Test, UnitScan};
 
 use keepwell_fhir::ResourceType;

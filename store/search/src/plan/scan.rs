@@ -119,6 +119,16 @@ impl Comparison {
         }
     }
 
+    /// The least and the largest number that can satisfy the comparison; none where there is no end.
+    const fn hull(&self) -> (Option<Number>, Option<Number>) {
+        match self.prefix {
+            Prefix::Eq | Prefix::Ap => (Some(self.range.0), Some(self.range.1)),
+            Prefix::Ne => (None, None),
+            Prefix::Gt | Prefix::Sa | Prefix::Ge => (Some(self.value), None),
+            Prefix::Lt | Prefix::Eb | Prefix::Le => (None, Some(self.value)),
+        }
+    }
+
     /// The terms behind `head` whose single numbers satisfy the comparison.
     pub(super) fn points(&self, head: &[u8]) -> Plan {
         let at = |number: Number| {
@@ -207,7 +217,11 @@ impl UnitScan {
     }
 
     fn same_unit(&self, group: &[u8]) -> Plan {
-        if self.is_span { self.tested(group, None, self.comparison) } else { self.comparison.points(group) }
+        if !self.is_span {
+            return self.comparison.points(group);
+        }
+        let test = Test::Number { at: group.len(), unit: None, comparison: self.comparison };
+        super::scan(group.to_vec(), test)
     }
 
     /// The numbers of the unit, and those of the comparison, in base units.
@@ -218,14 +232,24 @@ impl UnitScan {
             value: to.convert(self.comparison.value),
             range: (to.convert(low), to.convert(high)),
         };
-        self.tested(group, Some(from), comparison)
-    }
-
-    fn tested(&self, group: &[u8], unit: Option<Arc<Canonical>>, comparison: Comparison) -> Plan {
+        // Of a range of values one end may be anywhere.
+        let (first, last) = if self.is_span { (None, None) } else { comparison.hull() };
+        let at = |number, direction| {
+            let mut bytes = group.to_vec();
+            outward(&from, number, direction).encode(&mut bytes);
+            bytes
+        };
         Plan::Scan {
-            from: group.to_vec(),
-            to: successor(group).unwrap_or_default(),
-            test: Test::Number { at: group.len(), unit, comparison },
+            from: first.map_or_else(|| group.to_vec(), |number| at(number, -1)),
+            to: last.map(|number| at(number, 1)).or_else(|| successor(group)).unwrap_or_default(),
+            test: Test::Number { at: group.len(), unit: Some(from.clone()), comparison },
         }
     }
+}
+
+/// A number of base units in another unit, moved in a direction by more than conversions are inexact.
+fn outward(unit: &Canonical, number: Number, direction: i128) -> Number {
+    let converted = number.plus(unit.offset.negated()).divided_by(unit.factor);
+    let size = converted.magnitude().plus(unit.offset.divided_by(unit.factor).magnitude());
+    converted.plus(size.times(Number::new(direction, -10)))
 }

@@ -2,8 +2,8 @@
 
 use keepwell_fhir::{IssueType, ResourceType};
 use keepwell_search::{
-    Criterion, Handling, MAX_CHAIN_DEPTH, MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_QUERY_BYTES, MAX_VALUES,
-    NoTerminology, Parameters, Query, QueryError, Scope, Summary, Total, plan,
+    Criterion, Handling, MAX_CHAIN_DEPTH, MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_QUERY_BYTES, MAX_TERMS,
+    MAX_VALUES, NoTerminology, Parameters, Query, QueryError, Scope, Summary, Total, plan,
 };
 use proptest::prelude::*;
 
@@ -153,6 +153,9 @@ fn limits_are_kept() {
     assert_eq!(code("Patient", &filter(100_000)), 307);
     // References to anything fan out over all types, again and again.
     assert_eq!(code("Composition", &format!("{}_id=x", "subject.".repeat(5))), 307);
+    let query =
+        parse("", &format!("_id={}", many(MAX_TERMS / ResourceType::COUNT + 1, "1"))).expect("a query");
+    assert_eq!(plan(&query, &NoTerminology).err().map(|error| error.code()), Some(307));
     assert_eq!(code("Patient", "_sort=a,b,c,d,e,f,g,h,i"), 301);
 }
 
