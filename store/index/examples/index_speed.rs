@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keepwell_index::{
-    BULK_FAN_OUT, BlockId, BlockStorage, Choice, Commit, Direction, Doc, IndexStorage, Options, SegmentId,
+    BlockId, BlockStorage, Choice, Commit, Direction, Doc, FAN_OUT, IndexStorage, Options, SegmentId,
     Snapshot, TermRange,
 };
 
@@ -123,7 +123,7 @@ fn main() {
         appending += start.elapsed();
         slowest = slowest.max(start.elapsed());
         let start = Instant::now();
-        while let Some(mut merge) = snapshot.merge(Choice::Tiered(BULK_FAN_OUT), 0) {
+        while let Some(mut merge) = snapshot.merge(Choice::Tiered(FAN_OUT), 0) {
             while !merge.step(&mut storage, 256).expect("memory") {}
             snapshot = merge.finish(&snapshot, &mut storage).expect("memory");
         }

@@ -5,6 +5,7 @@
 use crate::Doc;
 use crate::bytes::len32;
 use crate::error::CommitError;
+use crate::merged::head_of;
 use crate::run::Run;
 
 /// Bytes of the longest term. Longer values are cut by whoever makes terms, and checked against the resource.
@@ -35,7 +36,7 @@ pub struct Commit {
 #[derive(Clone, Copy, Debug)]
 struct Posting {
     /// The first bytes of the term, big end first: most comparisons of the sort end here.
-    prefix: u128,
+    head: u128,
     at: u32,
     len: u32,
     doc: Doc,
@@ -81,11 +82,8 @@ impl Commit {
         if self.bytes.len() + term.len() > COMMIT_BYTES_MAX {
             return Err(CommitError::TooLarge);
         }
-        let mut prefix = [0; 16];
-        let head = term.len().min(16);
-        prefix[..head].copy_from_slice(&term[..head]);
         let (at, len) = (len32(&self.bytes), len32(term));
-        self.postings.push(Posting { prefix: u128::from_be_bytes(prefix), at, len, doc });
+        self.postings.push(Posting { head: head_of(term), at, len, doc });
         self.bytes.extend_from_slice(term);
         Ok(())
     }
@@ -110,10 +108,10 @@ impl Commit {
         let bytes = &self.bytes;
         let term = |posting: &Posting| &bytes[posting.at as usize..][..posting.len as usize];
         self.postings.sort_unstable_by(|left, right| {
-            left.prefix
-                .cmp(&right.prefix)
+            left.head
+                .cmp(&right.head)
                 .then_with(|| {
-                    // Terms of up to 16 bytes are told apart by the prefix, but for zeros at the end.
+                    // Terms of up to 16 bytes are told apart by the head, but for zeros at the end.
                     if left.len.max(right.len) > 16 || left.len != right.len {
                         term(left).cmp(term(right))
                     } else {
@@ -125,7 +123,7 @@ impl Commit {
         let mut run = Run::new(self.first, self.last, self.documents, self.superseded);
         let mut last: Option<&Posting> = None;
         for posting in &self.postings {
-            let same = last.is_some_and(|last| last.prefix == posting.prefix && term(last) == term(posting));
+            let same = last.is_some_and(|last| last.head == posting.head && term(last) == term(posting));
             if !same {
                 run.begin(term(posting));
             }

@@ -23,8 +23,11 @@ use crate::superseded::Superseded;
 pub const FAN_OUT: u32 = 4;
 /// The fan-out for as long as much more is coming: a third less writing, for twice the segments.
 pub const BULK_FAN_OUT: u32 = 8;
-/// Blocks of a segment of the lowest level.
+/// Blocks of the largest segment of the lowest level.
 const LEVEL_BLOCKS: u32 = 16;
+/// How many times larger a segment of the next level is: less than the least fan-out, since lists share more when
+/// they are merged, and a merged segment must not stay on the level of those that it was made of.
+const LEVEL_BASE: u32 = 3;
 
 /// Which segments to merge.
 #[derive(Clone, Copy, Debug)]
@@ -93,15 +96,17 @@ impl Snapshot {
     }
 }
 
-/// The newest segments of the lowest level that has enough of them.
+/// The newest segments, back to the first of enough that have one level; smaller ones among them come along.
 fn tier(segments: &[Arc<Segment>], fan_out: u32) -> Option<&[Arc<Segment>]> {
     let level = |segment: &Arc<Segment>| {
-        (segment.directory.len() / LEVEL_BLOCKS).checked_ilog(FAN_OUT).unwrap_or_default()
+        (segment.directory.len() / LEVEL_BLOCKS).checked_ilog(LEVEL_BASE).unwrap_or_default()
     };
     let levels: Vec<u32> = segments.iter().map(level).collect();
     (0..=levels.iter().copied().max()?).find_map(|level| {
-        let count = levels.iter().rev().take_while(|other| **other <= level).count();
-        (count >= fan_out.max(2) as usize).then(|| &segments[segments.len() - count..])
+        let newest = levels.iter().rev().take_while(|other| **other <= level);
+        let (count, same) =
+            newest.fold((0, 0), |(count, same), other| (count + 1, same + u32::from(*other == level)));
+        (same >= fan_out.max(2)).then(|| &segments[segments.len() - count..])
     })
 }
 

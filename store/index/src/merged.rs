@@ -21,6 +21,8 @@ use crate::storage::BlockStorage;
 #[derive(Debug)]
 pub(crate) struct Merged {
     cursors: Vec<Cursor>,
+    /// The first bytes of the term of each cursor: most comparisons end here.
+    heads: Vec<u128>,
     /// How many cursors are over disjoint ranges of documents that rise with the number.
     disjoint: usize,
     order: Vec<usize>,
@@ -48,20 +50,28 @@ impl Merged {
         for segment in amendments {
             cursors.extend(Cursor::in_segment(storage, segment, &range, direction)?);
         }
-        let mut merged = Self { cursors, disjoint, order: Vec::new(), group: 0, range, direction };
+        let heads = vec![0; cursors.len()];
+        let mut merged = Self { cursors, heads, disjoint, order: Vec::new(), group: 0, range, direction };
         (0..merged.cursors.len()).for_each(|cursor| merged.insert(cursor));
         Ok(merged)
     }
 
     fn insert(&mut self, cursor: usize) {
+        self.heads[cursor] = head_of(self.cursors[cursor].term());
         let at = self.order.partition_point(|other| self.compare(*other, cursor).is_lt());
         self.order.insert(at, cursor);
     }
 
     fn compare(&self, left: usize, right: usize) -> Ordering {
-        let terms = self.cursors[left].term().cmp(self.cursors[right].term());
+        let terms = self.heads[left]
+            .cmp(&self.heads[right])
+            .then_with(|| self.cursors[left].term().cmp(self.cursors[right].term()));
         let terms = if self.direction == Direction::Rising { terms } else { terms.reverse() };
         terms.then(left.cmp(&right))
+    }
+
+    fn is_same_term(&self, left: usize, right: usize) -> bool {
+        self.heads[left] == self.heads[right] && self.cursors[left].term() == self.cursors[right].term()
     }
 
     /// Goes to the next term; false when there is none.
@@ -75,8 +85,7 @@ impl Merged {
             }
         }
         if let Some(first) = self.order.first() {
-            let term = self.cursors[*first].term();
-            self.group = self.order.iter().take_while(|cursor| self.cursors[**cursor].term() == term).count();
+            self.group = self.order.iter().take_while(|cursor| self.is_same_term(*first, **cursor)).count();
         }
         Ok(self.group > 0)
     }
@@ -113,5 +122,17 @@ impl Merged {
         }
         let docs: Vec<Doc> = all.iter().collect();
         Ok(sink.docs(&docs)?)
+    }
+}
+
+/// The first 16 bytes of a term as a number; what is missing counts as zeros.
+pub(crate) fn head_of(term: &[u8]) -> u128 {
+    match term.first_chunk() {
+        Some(head) => u128::from_be_bytes(*head),
+        None => {
+            let mut head = [0; 16];
+            head[..term.len()].copy_from_slice(term);
+            u128::from_be_bytes(head)
+        }
     }
 }
