@@ -45,7 +45,8 @@ pub struct HttpLimits {
     pub answer: Duration,
     /// From one part of a body to the next: 60 seconds. A stream of events has its heartbeat within.
     pub idle: Duration,
-    /// For the body of an answer in bytes, as it comes over the wire: 64 MiB.
+    /// For the body of an answer in bytes, as it comes over the wire: 64 MiB. A stream of events ends there too, and is
+    /// asked for again.
     pub body_bytes: u64,
 }
 
