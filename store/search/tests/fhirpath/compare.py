@@ -1,12 +1,13 @@
-"""Compares elements that keepwell-search found with those of fhirpathpy.
+"""Compares elements and values that keepwell-search found with those of fhirpathpy and convert.py.
 
 compare.py FOLDER_OF_R4 FOLDER_OF_EXAMPLES ELEMENTS
 
-ELEMENTS has one line for each example, in the order of files and lines: {code: [[element, ..], ..]}, where tuples of
-composite parameters have several elements. The expressions come from the SearchParameter resources themselves. They
+ELEMENTS has one line for each example, in the order of files and lines: [{code: [[element, ..], ..]}, {code: [value,
+..]}], where tuples of composite parameters have several elements. Values of composite parameters are not compared:
+they are those of the parts. The expressions come from the SearchParameter resources themselves. They
 are changed in three points, which do not decide what they find in a search:
 
-- branches about other types are left out, and `Resource` is replaced by the type, since the engine knows no subtypes;
+- branches of unions are run one by one, those about other types left out, and `Resource` is replaced by the type, since the engine knows no subtypes;
 - where the engine refuses `as` on several items, `ofType` is asked for: R4 uses `as` for both;
 - `resolve()` gives a resource of the type that the reference names, since there is no server to ask.
 
@@ -23,12 +24,14 @@ import os
 import re
 import sys
 
+import convert
 import fhirpathpy
 from fhirpathpy.engine.nodes import ResourceNode
 from fhirpathpy.models import models
 
 MODEL = models["r4"]
 BASES = {"Resource", "DomainResource"}
+TYPES = {}
 
 def lines(path):
     with gzip.open(path) as file:
@@ -39,6 +42,16 @@ def parameters(folder):
         found = [entry["resource"] for entry in json.load(file)["entry"]]
     found += [r for r in lines(os.path.join(folder, "core-extra.ndjson.gz")) if r["resourceType"] == "SearchParameter"]
     return [p for p in found if "expression" in p and "base" in p]
+
+def types(folder):
+    """The type of each element that has one only: the engine knows most of them, not all."""
+    found = {}
+    with gzip.open(os.path.join(folder, "profiles-resources.json.gz")) as file:
+        for entry in json.load(file)["entry"]:
+            for element in entry["resource"].get("snapshot", {}).get("element", []):
+                if len(element.get("type", [])) == 1:
+                    found[element["path"]] = element["type"][0]["code"]
+    return found
 
 def branches(expression):
     """The parts of the outermost union."""
@@ -144,6 +157,7 @@ EXTENSION = "the engine finds the extension; ours is its value, since no type of
 
 # Differences that were looked at: the parameter, and why ours is right.
 EXPLAINED = {
+    ("DocumentReference", "relationship"): "R4 exchanges the expressions of the two parts; ours are put right",
     ("Group", "characteristic-value"): "a tuple with a Reference: no token (R4 search.html#token), so no tuple",
     ("Observation", "code-value-date"): "R4 writes value.as(DateTime); the engine knows no such type, we take it for dateTime",
     ("Observation", "gene-identifier"): EXTENSION,
@@ -152,6 +166,7 @@ EXPLAINED = {
 def main():
     definitions, examples, elements = sys.argv[1:]
     known = parameters(definitions)
+    TYPES.update(types(definitions))
     engine = Engine()
     counts = collections.Counter(expressions=0, resources=0, compared=0, elements=0, skipped=0, unexplained=0)
     explained = collections.Counter()
@@ -178,14 +193,19 @@ def compare(engine, parameter, resource, kind, ours, counts, explained):
     if parameter["type"] == "composite":
         theirs = tuples(engine, parameter, resource, kind)
     else:
-        theirs = engine.run(own_branches(parameter["expression"], kind), resource)
-        theirs = None if theirs is None else {(canonical(element),) for element in theirs}
+        # Branch by branch, since a union of this engine forgets where its items are from, and so their types.
+        found = [engine.run(branch, resource) for branch in branches(own_branches(parameter["expression"], kind))]
+        theirs = None
+        if None not in found:
+            nodes = [node for nodes in found for node in nodes]
+            compare_values(parameter, resource, kind, nodes, ours[1], counts)
+            theirs = {(canonical(element),) for element in nodes}
     if theirs is None:
         counts["skipped"] += 1
         return
     counts["compared"] += 1
     counts["elements"] += len(theirs)
-    found = {tuple(canonical(element) for element in parts) for parts in ours.get(code, [])}
+    found = {tuple(canonical(element) for element in parts) for parts in ours[0].get(code, [])}
     if found == theirs:
         return
     reason = EXPLAINED.get((kind, code))
@@ -198,5 +218,20 @@ def compare(engine, parameter, resource, kind, ours, counts, explained):
         missing, extra = theirs - found, found - theirs
         print(f"{kind}/{resource.get('id')} {code}: {parameter['expression'][:200]}")
         print(f"  only theirs: {str(sorted(missing))[:300]}\n  only ours: {str(sorted(extra))[:300]}")
+
+def compare_values(parameter, resource, kind, nodes, ours, counts):
+    code = parameter["code"]
+    theirs = set()
+    for node in nodes:
+        path = getattr(node, "path", None)
+        theirs.update(convert.KINDS[parameter["type"]](getattr(node, "data", node), TYPES.get(path, path)))
+    found = {tuple(value) for value in ours.get(code, [])}
+    counts["values"] += len(theirs)
+    if found != theirs and (kind, code) not in EXPLAINED:
+        counts["unexplained"] += 1
+        if counts["unexplained"] <= 40:
+            missing, extra = theirs - found, found - theirs
+            print(f"{kind}/{resource.get('id')} {code}: values of {parameter['expression'][:200]}")
+            print(f"  only theirs: {str(sorted(missing, key=str))[:300]}\n  only ours: {str(sorted(extra, key=str))[:300]}")
 
 main()
