@@ -74,11 +74,14 @@ fn row(number: usize, body: &Body) -> Result<PullItem, Box<dyn Error>> {
     }))
 }
 
-/// The compartment of the first patient that the body refers to, or a made-up one.
+/// The compartment of the patient that the body refers to, or a made-up one.
 fn scope(body: &Body) -> Result<Scope, Box<dyn Error>> {
     let text = std::str::from_utf8(body.as_bytes())?;
-    let mut targets = text.split("\"reference\":\"").skip(1);
-    let patient = targets.find_map(|rest| rest.split('"').next()?.strip_prefix("Patient/"));
+    let patient =
+        ["\"subject\":{\"reference\":\"", "\"patient\":{\"reference\":\""].iter().find_map(|mark| {
+            let target = text.split(mark).nth(1)?.split('"').next()?;
+            target.strip_prefix("Patient/").or_else(|| target.strip_prefix("urn:uuid:"))
+        });
     Ok(Scope::patient(&patient.unwrap_or("69176529-fd1f-3b3f-abce-a0a3626769eb").parse()?))
 }
 

@@ -123,11 +123,49 @@ fn compressed_messages_are_read() {
     }
 }
 
+/// Status, name and code of each refusal stand in one row of the document, and each endpoint somewhere.
+#[test]
+fn the_document_lists_what_there_is() {
+    let document = document();
+    for refusal in refusals() {
+        let line = String::from_utf8(refusal.to_bytes()).unwrap();
+        let name = line.split('"').nth(3).unwrap();
+        let row = format!("`{name}` | {} |", refusal.code());
+        let row = document.lines().find(|line| line.contains(&row));
+        let row = row.unwrap_or_else(|| panic!("{name} is not listed"));
+        assert!(row.split('|').nth(1).unwrap().contains(&refusal.status().to_string()), "{row}");
+    }
+    let hash = Hash::of(b"");
+    for endpoint in [
+        Endpoint::Hello,
+        Endpoint::Dictionary(hash),
+        Endpoint::Enrol,
+        Endpoint::Push,
+        Endpoint::Pull,
+        Endpoint::Park,
+        Endpoint::Digest,
+        Endpoint::Events,
+        Endpoint::BlobSize(hash),
+        Endpoint::Uploads,
+        Endpoint::Chunk(id("x")),
+        Endpoint::Lease,
+        Endpoint::WipeReceipt,
+    ] {
+        let path = endpoint.to_string().replace(&hash.to_string(), "{hash}").replace("/x", "/{id}");
+        let method = format!("{:?}", endpoint.method()).to_uppercase();
+        assert!(document.contains(&format!("`{method} {path}`")), "{method} {path} is not listed");
+    }
+}
+
+fn document() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sync-protocol.md");
+    fs::read_to_string(path).unwrap()
+}
+
 /// Every JSON line that the document shows is a line of a golden file.
 #[test]
 fn the_document_shows_what_is_written() {
-    let document = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/sync-protocol.md");
-    let document = fs::read_to_string(document).unwrap();
+    let document = document();
     let mut known = String::new();
     for entry in fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.extension().is_some_and(|ending| ending == "ndjson") {

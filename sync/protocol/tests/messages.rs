@@ -429,6 +429,13 @@ fn nothing_follows_the_end() {
 }
 
 #[test]
+fn finding_nothing_new_takes_three_hundred_bytes() {
+    let asked = to_bytes(&noop_pull_request());
+    let answered = message::<PullReply>(&Encoding::Identity, &pull_head(), &[], pull_end(0));
+    assert!(asked.len() + answered.len() <= 300, "{} + {}", asked.len(), answered.len());
+}
+
+#[test]
 fn a_stale_answer_does_not_stand() {
     let asked = pull_request();
     assert!(asked.stands(&PullRequest { req: RequestId::new(2), ack: sequence(414), ..asked.clone() }));
