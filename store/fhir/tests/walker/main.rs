@@ -8,3 +8,4 @@ mod nasty;
 mod properties;
 mod shared;
 mod validator_cases;
+mod visitor;

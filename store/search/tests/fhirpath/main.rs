@@ -29,7 +29,11 @@ fn elements_and_values_of_the_examples_are_those_of_an_independent_reading() {
     let found = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("elements.ndjson");
     write_elements(&folder, &found);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fhirpath/compare.py");
-    let output = Command::new(python).arg(script).args([&definitions, &folder, &found]).output();
+    let output = Command::new(python)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script)
+        .args([&definitions, &folder, &found])
+        .output();
     let output = output.expect("python runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
