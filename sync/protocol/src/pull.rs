@@ -11,10 +11,10 @@ use crate::limits::{
     HYDRATING_MAX, OUTCOMES_MAX, PAGE_BYTES_MAX, PULL_BYTES, PULL_BYTES_MAX, PULL_REQUEST_BYTES_MAX,
     PULL_ROWS, PULL_ROWS_MAX, SCOPES_MAX, WAIT_MS_MAX,
 };
-use crate::message::{Message, read, sealed, write};
+use crate::message::{Message, sealed};
 use crate::number::{Position, Sequence};
 use crate::outcome::Settlement;
-use crate::row::{self, Row};
+use crate::row::Row;
 use crate::scope::{Grant, Hydration, Scope, ScopeSet};
 
 /// `POST /sync/v1/pull`.
@@ -187,14 +187,14 @@ impl Message for PullReply {
         if line.starts_with(SETTLEMENT) {
             Settlement::from_bytes(line).map(PullItem::Outcome)
         } else {
-            Row::from_line(read::<row::Line>(line)?).map(PullItem::Row)
+            Row::from_bytes(line).map(PullItem::Row)
         }
     }
 
     fn write_item(item: &PullItem, out: &mut Vec<u8>) {
         match item {
             PullItem::Outcome(settlement) => settlement.write(out),
-            PullItem::Row(row) => write(&row.to_line(), out),
+            PullItem::Row(row) => row.write(out),
         }
     }
 

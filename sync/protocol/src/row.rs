@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::body::{Body, ResourceKey};
 use crate::error::{Error, Result};
+use crate::message::{read, write};
 use crate::number::{Position, Sequence, Version};
 use crate::scope::Scope;
 
@@ -40,6 +41,26 @@ pub enum RowState {
 }
 
 impl Row {
+    /// Reads what was written with [`Row::to_bytes`], as devices keep it until the next checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRowState`], [`Error::Malformed`], [`Error::Contradiction`].
+    pub fn from_bytes(line: &[u8]) -> Result<Self> {
+        Self::from_line(read(line)?)
+    }
+
+    /// The line, without a line feed.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        write(&self.to_line(), out);
+    }
+
     pub(crate) fn from_line(line: Line) -> Result<Self> {
         let state = match (line.st.as_deref().unwrap_or(IN), line.r, line.own) {
             (IN, Some(body), None) => RowState::In(body),

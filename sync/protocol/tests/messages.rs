@@ -213,6 +213,11 @@ proptest! {
     }
 
     #[test]
+    fn rows_are_kept_as_bytes(row in any_row()) {
+        prop_assert_eq!(Row::from_bytes(&row.to_bytes()), Ok(row));
+    }
+
+    #[test]
     fn a_cut_loses_nothing_that_came_before_it(at in any::<Index>()) {
         for encoding in encodings() {
             let whole = page(&encoding);
