@@ -87,6 +87,51 @@ pub enum Facet {
     Word,
 }
 
+impl Facet {
+    /// Every facet.
+    pub const ALL: [Self; 16] = [
+        Self::Present,
+        Self::Token,
+        Self::System,
+        Self::Display,
+        Self::String,
+        Self::Reference,
+        Self::Logical,
+        Self::Uri,
+        Self::Date,
+        Self::Late,
+        Self::Number,
+        Self::Span,
+        Self::Quantity,
+        Self::QuantitySpan,
+        Self::Position,
+        Self::Word,
+    ];
+
+    /// A name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Token => "token",
+            Self::System => "system",
+            Self::Display => "display",
+            Self::String => "string",
+            Self::Reference => "reference",
+            Self::Logical => "logical",
+            Self::Uri => "uri",
+            Self::Date => "date",
+            Self::Late => "late",
+            Self::Number => "number",
+            Self::Span => "span",
+            Self::Quantity => "quantity",
+            Self::QuantitySpan => "quantity span",
+            Self::Position => "position",
+            Self::Word => "word",
+        }
+    }
+}
+
 /// A term, or the beginning of one, being written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Term(Vec<u8>);

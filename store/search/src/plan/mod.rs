@@ -8,6 +8,7 @@
 
 mod build;
 mod date;
+mod label;
 mod scan;
 mod text;
 
