@@ -21,7 +21,11 @@ const EDGES: &[Edges] = &[
     ("keepwell-vault", &[], &[]),
     // Its tests switch on a feature of its own, as those of keepwell-tls do.
     ("keepwell-sqlcipher", &[], &["keepwell-sqlcipher"]),
-    ("keepwell-store", &["keepwell-fhir", "keepwell-sqlcipher", "keepwell-vault"], &["keepwell-sample"]),
+    (
+        "keepwell-store",
+        &["keepwell-fhir", "keepwell-index", "keepwell-search", "keepwell-sqlcipher", "keepwell-vault"],
+        &["keepwell-sample"],
+    ),
     ("keepwell-protocol", &["keepwell-fhir"], &[]),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (

@@ -6,6 +6,7 @@ use keepwell_fhir::{Issue, IssueType, ResourceType, Severity, SyntaxError};
 use keepwell_sqlcipher::StorageError;
 
 use crate::archive::ArchiveError;
+use crate::search::SearchError;
 
 /// Shorthand for this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -43,8 +44,8 @@ pub enum Error {
     /// A conditional reference or operation matches nothing that it could act on.
     #[error("the condition matches no {0}")]
     NoMatch(ResourceType),
-    /// The condition uses what conditional interactions cannot look up.
-    #[error("conditions are made of _id and identifier=system|value")]
+    /// The condition asks for nothing, so that it would be about any resource of the type.
+    #[error("a condition names a search parameter at least")]
     UnsupportedCondition,
     /// The bytes are not JSON that can be stored.
     #[error("not a FHIR resource: {0}")]
@@ -109,6 +110,11 @@ pub enum Error {
     #[error("this needs a fresh authentication")]
     NotElevated,
 
+    // 3xx: search
+    /// The search was not answered.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+
     // 5xx: storage
     /// SQLCipher or the file system refused.
     #[error(transparent)]
@@ -158,6 +164,7 @@ impl Error {
             Self::Entry { source, .. } | Self::Record { source, .. } => source.code(),
             Self::Vault(error) => error.code(),
             Self::NotElevated => 230,
+            Self::Search(error) => error.code(),
             Self::Storage(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Migrate(error) => error.code(),
@@ -176,6 +183,7 @@ impl Error {
             Self::Invalid(_) | Self::DanglingReference(_) | Self::Patch(_) => 422,
             Self::Entry { source, .. } | Self::Record { source, .. } => source.http_status(),
             Self::Vault(_) | Self::NotElevated => 403,
+            Self::Search(error) => error.http_status(),
             Self::Storage(_) | Self::Open(_) | Self::Migrate(_) | Self::Corrupt | Self::Io { .. } => 500,
             _ => 400,
         }
@@ -185,7 +193,8 @@ impl Error {
     #[must_use]
     pub fn issues(&self) -> Vec<Issue> {
         match self {
-            Self::Invalid(issues) => issues.clone(),
+            Self::Invalid(issues) | Self::Search(SearchError::Parameter(issues)) => issues.clone(),
+            Self::Search(SearchError::Query(error)) => vec![error.issue(Severity::Error)],
             Self::Syntax(error) => vec![Issue::from(error)],
             Self::Entry { entry, source } => {
                 let mut issues = source.issues();
@@ -222,6 +231,7 @@ impl Error {
             Self::MultipleMatches(_) => IssueType::MultipleMatches,
             Self::UnsupportedCondition | Self::Unsupported(_) => IssueType::NotSupported,
             Self::Vault(_) | Self::NotElevated => IssueType::Security,
+            Self::Search(error) => error.issue_type(),
             Self::Storage(_) | Self::Open(_) | Self::Migrate(_) | Self::Corrupt | Self::Io { .. } => {
                 IssueType::Exception
             }

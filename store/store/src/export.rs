@@ -106,7 +106,7 @@ fn export(
     let mut lines =
         Lines { out: BufWriter::with_capacity(BUFFER_BYTES, compressed), written: ExportProgress::default() };
     // One read transaction, so that every statement sees the same state.
-    let Reader { connection, decoder } = reader;
+    let Reader { connection, decoder, .. } = reader;
     let snapshot = connection.unchecked_transaction()?;
     let mut superseded = snapshot.prepare(SUPERSEDED)?;
     let mut current = snapshot.prepare(CURRENT)?;

@@ -31,18 +31,21 @@ impl Head {
         id: &IdKey,
     ) -> Result<Option<Self>> {
         let mut statement = connection.prepare_cached(Self::SELECT)?;
-        Ok(statement.query_row(params![resource_type.code(), id], Self::from_row).optional()?)
+        Ok(statement
+            .query_row(params![resource_type.code(), id], |row| Self::from_columns(row, 0))
+            .optional()?)
     }
 
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    /// The seven columns of [`Self::SELECT`], from `first` on.
+    pub(crate) fn from_columns(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         Ok(Self {
-            key: row.get(0)?,
-            version: row.get::<_, i64>(1)?.unsigned_abs(),
-            last_updated: Instant::from_ms(row.get(2)?),
-            change: row.get(3)?,
-            patient: row.get(4)?,
-            slot: Slot::from_u32(row.get(5)?),
-            body: row.get(6)?,
+            key: row.get(first)?,
+            version: row.get::<_, i64>(first + 1)?.unsigned_abs(),
+            last_updated: Instant::from_ms(row.get(first + 2)?),
+            change: row.get(first + 3)?,
+            patient: row.get(first + 4)?,
+            slot: Slot::from_u32(row.get(first + 5)?),
+            body: row.get(first + 6)?,
         })
     }
 }

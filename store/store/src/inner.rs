@@ -7,7 +7,7 @@
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use keepwell_sqlcipher::{Connection, InterruptHandle, OpenError};
@@ -19,7 +19,9 @@ use crate::body::Decoder;
 use crate::change_feed::Observers;
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::index::Index;
 use crate::schema;
+use crate::search::Tools;
 use crate::store::StoreOptions;
 use crate::unit::Unit;
 use crate::writer::{EventHeader, Writer};
@@ -29,6 +31,9 @@ pub const READS_WAITING_MAX: usize = 100;
 
 /// How old the anchor outside the file may get while the store is in use.
 const ANCHOR_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// How long one tick builds the index: a lock waits for it.
+const BUILDING_MAX: Duration = Duration::from_millis(400);
 
 /// The user that events are attributed to before anyone has logged in.
 const SYSTEM_USER: &str = "system";
@@ -52,6 +57,7 @@ pub(crate) struct Open {
     /// As many as there ever were threads reading at once.
     idle_readers: Mutex<Vec<Reader>>,
     pub(crate) attachments: Attachments,
+    pub(crate) index: Arc<Index>,
     database: Key,
     pub(crate) audit: Key,
     reads: Mutex<Vec<WaitingRead>>,
@@ -65,6 +71,8 @@ pub(crate) struct Open {
 pub(crate) struct Reader {
     pub(crate) connection: Connection,
     pub(crate) decoder: Decoder,
+    /// What searches take bodies apart with.
+    pub(crate) tools: Vec<Tools>,
 }
 
 /// The audit record of a read, before it is written.
@@ -157,7 +165,8 @@ impl Inner {
     /// [`keepwell_vault::Error::RollbackSuspected`]; nothing is changed then.
     pub(crate) fn start(&self, connection: Connection, keys: Keys, first: Action, adopt: bool) -> Result<()> {
         let now = self.now_ms();
-        let mut writer = Writer::new(connection, keys.audit.expose())?;
+        let index = Arc::new(Index::default());
+        let mut writer = Writer::new(connection, keys.audit.expose(), index.clone())?;
         let attachments = Attachments::new(
             self.directory.join(BLOB_DIRECTORY),
             keys.blob,
@@ -184,6 +193,7 @@ impl Inner {
             writer: Mutex::new(writer),
             idle_readers: Mutex::default(),
             attachments,
+            index,
             database: keys.database,
             audit: keys.audit,
             reads: Mutex::default(),
@@ -258,7 +268,7 @@ impl Inner {
         let options = self.options.connection(true);
         let connection = keepwell_sqlcipher::open(&self.database_path(), open.database.expose(), &options)?;
         self.watch(&connection);
-        Ok(Reader { connection, decoder: Decoder::new() })
+        Ok(Reader { connection, decoder: Decoder::new(), tools: Vec::new() })
     }
 
     /// Lets a lock interrupt what runs on this connection.
@@ -360,7 +370,7 @@ impl Inner {
         };
         self.vault.finish_database_rotation(promote)?;
         let database = if promote { new } else { open.database };
-        let writer = Writer::new(connection, open.audit.expose())?;
+        let writer = Writer::new(connection, open.audit.expose(), open.index.clone())?;
         self.watch(writer.connection());
         *guard = Some(Open { writer: Mutex::new(writer), idle_readers: Mutex::default(), database, ..open });
         Ok(rekeyed?)
@@ -383,9 +393,22 @@ impl Inner {
         }
         let head = writer.chain().head().sequence;
         drop(writer);
+        self.build_index(open)?;
         let (anchored, at) = *open.anchored.lock().unwrap_or_else(PoisonError::into_inner);
         if head > anchored && self.options.clock.monotonic().saturating_sub(at) >= ANCHOR_AGE_MAX {
             self.set_anchor(open)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on building the index for a moment, if there is something left to build. Writers come in between.
+    fn build_index(&self, open: &Open) -> Result<()> {
+        let started = self.options.clock.monotonic();
+        while open.index.may_need_building() {
+            open.writer().build_index(&open.attachments, self.now_ms())?;
+            if self.options.clock.monotonic().saturating_sub(started) >= BUILDING_MAX {
+                break;
+            }
         }
         Ok(())
     }

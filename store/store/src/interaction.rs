@@ -10,7 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::attachment::Attachments;
 use crate::change_feed::Operation;
-use crate::condition::Condition;
+use crate::condition;
 use crate::error::{Error, Result};
 use crate::head::{Head, version_content};
 use crate::id_key::IdKey;
@@ -138,8 +138,7 @@ impl Interactions<'_, '_> {
 
     /// The one resource that a condition matches.
     pub(crate) fn find(&mut self, resource_type: ResourceType, condition: &str) -> Result<Option<IdKey>> {
-        let Unit { connection, preparer, decoder, .. } = &mut *self.unit;
-        Condition::parse(resource_type, condition)?.find(connection, preparer, decoder)
+        condition::find(self.unit, self.attachments, resource_type, condition)
     }
 
     /// If-None-Exist found a resource: it is answered as it stands.

@@ -17,11 +17,13 @@ mod history;
 mod housekeeping;
 mod id_key;
 mod import;
+mod index;
 mod inner;
 mod interaction;
 mod prepare;
 mod privileged;
 mod schema;
+mod search;
 mod session;
 mod stats;
 mod store;
@@ -41,14 +43,20 @@ pub use import::{
     COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError,
     REFUSALS_LISTED_MAX, Refusal,
 };
+pub use index::IndexProgress;
 pub use inner::READS_WAITING_MAX;
 pub use interaction::{Precondition, Written};
 pub use privileged::Privileged;
+pub use search::{
+    CHECKED_MAX, INCLUDED_MAX, ITERATIONS_MAX, LINK_AGE_MAX_MS, LINKS_FOLLOWED_MAX, PAGE_DEFAULT, PAGE_MAX,
+    SearchEntry, SearchError, SearchPage,
+};
 pub use session::{Resource, Session};
 pub use stats::Stats;
 pub use store::{Store, StoreOptions};
 pub use verify::{DEFECTS_MAX, Defect, DefectKind, VerifyOptions, VerifyProgress, VerifyReport};
 
 pub use keepwell_fhir as fhir;
+pub use keepwell_search as query;
 pub use keepwell_sqlcipher::WipingAllocator;
 pub use keepwell_vault as vault;

@@ -1,16 +1,18 @@
-//! From the caller's bytes to a row: walked, validated, stripped, compressed, hashed.
+//! From the caller's bytes to a row: walked, validated, taken apart for the index, stripped, compressed, hashed.
 //!
 //! Everything here is done without the database, so an import does it on one core while another writes.
 
 use std::borrow::Cow;
 
 use keepwell_fhir::{Reference, ResourceType, Severity, Slot, Span, Walk, Walker};
+use keepwell_search::{Extractor, Terms, add_words};
 use ring::digest;
 
 use crate::attachment::{Attachments, Staged, without_tokens};
 use crate::body::{Encoder, RESOURCE_BYTES_MAX};
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
+use crate::index::Known;
 
 /// Which id a body must have or gets.
 #[derive(Clone, Copy)]
@@ -34,7 +36,10 @@ pub(crate) struct Prepared {
     pub(crate) body: Vec<u8>,
     pub(crate) hash: ContentHash,
     pub(crate) patient: Option<IdKey>,
-    pub(crate) identifiers: Vec<i64>,
+    /// What the index finds this version by.
+    pub(crate) terms: Terms,
+    /// The edition of the parameters that `terms` were made by.
+    pub(crate) edition: i64,
     /// Attachments that `content` refers to; their files are written.
     pub(crate) attachments: Vec<Staged>,
 }
@@ -55,22 +60,32 @@ pub(crate) fn content_hash(content: &[u8]) -> ContentHash {
     digest::digest(&digest::SHA256, content).as_ref()[..16].try_into().expect("a SHA-256 has 32 bytes")
 }
 
-/// Prepares bodies; keeps the walker's and zstd's scratch space between calls. One a thread.
+/// Prepares bodies; keeps the walker's, the extractor's and zstd's scratch space between calls. One a thread.
 pub(crate) struct Preparer {
     walker: Walker,
+    extractor: Extractor,
+    edition: i64,
     encoder: Encoder,
     /// Whether resources that break the rules of their type are stored all the same.
     accept_invalid: bool,
 }
 
 impl Preparer {
-    pub(crate) fn new() -> Self {
-        Self { walker: Walker::new(), encoder: Encoder::new(), accept_invalid: false }
+    /// A preparer that takes bodies apart by these parameters.
+    pub(crate) fn new(known: &Known) -> Self {
+        let extractor = Extractor::new(known.parameters.clone());
+        let edition = known.edition;
+        Self { walker: Walker::new(), extractor, edition, encoder: Encoder::new(), accept_invalid: false }
+    }
+
+    /// The edition of its parameters.
+    pub(crate) fn edition(&self) -> i64 {
+        self.edition
     }
 
     /// A preparer that takes what is JSON with a resourceType, valid or not, where `accept_invalid` says so.
-    pub(crate) fn accepting_invalid(accept_invalid: bool) -> Self {
-        Self { accept_invalid, ..Self::new() }
+    pub(crate) fn accepting_invalid(known: &Known, accept_invalid: bool) -> Self {
+        Self { accept_invalid, ..Self::new(known) }
     }
 
     /// Prepares one version.
@@ -88,7 +103,8 @@ impl Preparer {
         attachments: &Attachments,
         rewrite: &Rewrite<'_>,
     ) -> Result<Prepared> {
-        let walk = self.walker.walk(bytes)?;
+        let extracted = self.extractor.extract(bytes)?;
+        let (walk, values) = (extracted.walk, extracted.values);
         if !self.accept_invalid && walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
             return Err(Error::Invalid(walk.issues.to_vec()));
         }
@@ -121,6 +137,7 @@ impl Preparer {
                 edits.push((span, Cow::Owned(new.into_bytes())));
             }
         }
+        let is_as_written = edits.is_empty() && set_id.is_none();
         let mut kept = Vec::new();
         for &span in walk.attachments {
             let (staged, token) = attachments.put_base64(&bytes[span.range()])?;
@@ -134,12 +151,30 @@ impl Preparer {
         if content.len() > RESOURCE_BYTES_MAX {
             return Err(Error::Argument("the resource is larger than 64 MiB without its attachments"));
         }
-        let identifiers = identifier_hashes(bytes, &walk);
         let patient = patient_key(bytes, &walk, &id);
         let resource_type = walk.resource_type;
         let hash = content_hash(&content);
+        let mut terms = Terms::new();
+        if is_as_written {
+            keepwell_search::terms(resource_type, &id.to_string(), values, &mut terms);
+            add_words(bytes, &mut terms);
+        } else {
+            // What is stored says something else than what came: that is what has to be found.
+            self.take_apart(resource_type, &id, &content, &mut terms)?;
+        }
         let body = self.encoder.encode(&content);
-        Ok(Prepared { resource_type, id, slot, content, body, hash, patient, identifiers, attachments: kept })
+        Ok(Prepared {
+            resource_type,
+            id,
+            slot,
+            content,
+            body,
+            hash,
+            patient,
+            terms,
+            edition: self.edition,
+            attachments: kept,
+        })
     }
 
     /// Prepares a Binary whose data is an attachment already.
@@ -154,6 +189,7 @@ impl Preparer {
         if walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
             return Err(Error::Invalid(walk.issues.to_vec()));
         }
+        let resource_type = walk.resource_type;
         let mut content = Vec::with_capacity(bytes.len() + token.len() + 64);
         let slot = keepwell_fhir::strip(bytes, &walk, Some(&id.to_string()), &[], &mut content);
         // The object ends with a brace, and it has members before it.
@@ -161,7 +197,8 @@ impl Preparer {
         content.extend_from_slice(b",\"data\":\"");
         content.extend_from_slice(token);
         content.extend_from_slice(b"\"}");
-        let resource_type = walk.resource_type;
+        let mut terms = Terms::new();
+        self.take_apart(resource_type, id, &content, &mut terms)?;
         Ok(Prepared {
             resource_type,
             id: id.clone(),
@@ -170,16 +207,28 @@ impl Preparer {
             hash: content_hash(&content),
             content,
             patient: None,
-            identifiers: Vec::new(),
+            terms,
+            edition: self.edition,
             attachments: vec![staged],
         })
     }
 
-    /// The identifier hashes of a stored body, so that an update can take back those that are gone.
-    pub(crate) fn identifiers_of(&mut self, content: &[u8]) -> Result<Vec<i64>> {
+    /// Replaces `terms` by what the index finds a stored body by.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is no resource.
+    pub(crate) fn take_apart(
+        &mut self,
+        resource_type: ResourceType,
+        id: &IdKey,
+        content: &[u8],
+        terms: &mut Terms,
+    ) -> Result<()> {
         let content = without_tokens(content);
-        let walk = self.walker.walk(&content).map_err(|_| Error::Corrupt)?;
-        Ok(identifier_hashes(&content, &walk))
+        let extracted = self.extractor.extract(&content).map_err(|_| Error::Corrupt)?;
+        keepwell_search::terms(resource_type, &id.to_string(), extracted.values, terms);
+        add_words(&content, terms);
+        Ok(())
     }
 
     /// The conditional references of a body (`Type?query`), which only a transaction may hold.
@@ -209,33 +258,6 @@ impl Preparer {
     pub(crate) fn walker(&mut self) -> &mut Walker {
         &mut self.walker
     }
-}
-
-/// Two hashes an identifier: with its system, and by its value alone.
-fn identifier_hashes(bytes: &[u8], walk: &Walk<'_>) -> Vec<i64> {
-    let mut hashes = Vec::with_capacity(2 * walk.identifiers.len());
-    for identifier in walk.identifiers {
-        let Some(value) = identifier.value.map(|span| span.text(bytes)) else { continue };
-        hashes.push(identifier_hash(walk.resource_type, None, &value));
-        if let Some(system) = identifier.system.map(|span| span.text(bytes)) {
-            hashes.push(identifier_hash(walk.resource_type, Some(&system), &value));
-        }
-    }
-    hashes.sort_unstable();
-    hashes.dedup();
-    hashes
-}
-
-/// What table `identifier` is searched by: 64 bits of SHA-256; those found are read and compared.
-pub(crate) fn identifier_hash(resource_type: ResourceType, system: Option<&str>, value: &str) -> i64 {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&[resource_type.code(), u8::from(system.is_some())]);
-    let system = system.unwrap_or_default();
-    context.update(&(system.len() as u64).to_be_bytes());
-    context.update(system.as_bytes());
-    context.update(value.as_bytes());
-    let digest = context.finish();
-    i64::from_be_bytes(digest.as_ref()[..8].try_into().expect("a SHA-256 has 32 bytes"))
 }
 
 /// The URNs that attributes of a narrative hold: in XHTML inside JSON their quotes are escaped or single.

@@ -7,8 +7,10 @@ use rusqlite::{OptionalExtension, params};
 use crate::error::{Error, Result};
 
 /// Every migration, in order. A released file is history: change arrives as the next number.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "store", sql: include_str!("../migrations/0001_store.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "store", sql: include_str!("../migrations/0001_store.sql") },
+    Migration { number: 2, name: "search", sql: include_str!("../migrations/0002_search.sql") },
+];
 
 /// Brings a database to the schema of this program.
 ///

@@ -394,7 +394,7 @@ impl Session {
     }
 
     /// Queues the audit record of a read; in strict mode it is written before this returns.
-    fn note<T>(&self, open: &Open, event: ReadEvent, done: &Result<T>) -> Result<()> {
+    pub(crate) fn note<T>(&self, open: &Open, event: ReadEvent, done: &Result<T>) -> Result<()> {
         let outcome = match done {
             Ok(_) => Outcome::Success,
             Err(error) if error.code() < 500 => Outcome::MinorFailure,

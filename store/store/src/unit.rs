@@ -1,11 +1,12 @@
 //! One transaction in progress: how versions, tombstones and purges become rows.
 //!
 //! Invariants: each version has one row, in `resource` or in `resource_version`, and one in the change log; what the
-//! change log is told, the digest of the audit event is told too.
+//! change log is told, the index and the digest of the audit event are told too.
 
 use std::collections::HashMap;
 
 use keepwell_fhir::{Instant, ResourceType};
+use keepwell_search::Terms;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::attachment::Staged;
@@ -15,6 +16,7 @@ use crate::change_feed::{Change, Operation};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::id_key::IdKey;
+use crate::index::IndexTransaction;
 use crate::prepare::{ContentHash, Prepared, Preparer, content_hash};
 
 /// A version whose number is a multiple of this is stored on its own, so that reading an old one stays cheap.
@@ -54,6 +56,7 @@ pub(crate) struct Unit<'w> {
     pub(crate) patients: &'w mut HashMap<IdKey, i64>,
     pub(crate) preparer: &'w mut Preparer,
     pub(crate) decoder: &'w mut Decoder,
+    pub(crate) index: IndexTransaction,
     pub(crate) subject: Option<Subject>,
     pub(crate) digest: ChangeDigest,
     pub(crate) changes: Vec<Change>,
@@ -106,9 +109,6 @@ impl Unit<'_> {
             return Ok(Outcomes { version: head.version, last_updated: head.last_updated, operation: None });
         }
         self.supersede(head, old.as_deref(), Some(&prepared.content))?;
-        if let Some(old) = &old {
-            self.unlist_identifiers(head.key, old, &prepared.identifiers)?;
-        }
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
         let version = head.version + 1;
         let patient = self.patient(prepared.patient.as_ref())?;
@@ -136,7 +136,7 @@ impl Unit<'_> {
                 prepared.slot.as_u32(),
                 prepared.body
             ])?;
-        self.list_identifiers(head.key, &prepared.identifiers)?;
+        self.index_version(sequence, Some(head.change), prepared)?;
         self.refer_to_attachments(head.key, version, &prepared.attachments)?;
         Ok(Outcomes { version, last_updated: self.now(), operation: Some(operation) })
     }
@@ -163,7 +163,7 @@ impl Unit<'_> {
                 prepared.body
             ])?;
         self.log(key, prepared.resource_type, &prepared.id, 1, Operation::Create, &prepared.hash, patient)?;
-        self.list_identifiers(key, &prepared.identifiers)?;
+        self.index_version(sequence, None, prepared)?;
         self.refer_to_attachments(key, 1, &prepared.attachments)?;
         Ok(Outcomes { version: 1, last_updated: self.now(), operation: Some(Operation::Create) })
     }
@@ -186,16 +186,12 @@ impl Unit<'_> {
             }
         };
         self.supersede(head, Some(&old), None)?;
-        self.unlist_identifiers(head.key, &old, &[])?;
         self.bury(resource_type, id, head, Operation::Delete)
     }
 
     /// Removes content and history for good; what stays says only that there was something (R-109).
     pub(crate) fn purge(&mut self, resource_type: ResourceType, id: &IdKey, head: &Head) -> Result<Outcomes> {
-        if let Some(body) = &head.body {
-            let old = self.decoder.decode(body)?;
-            self.unlist_identifiers(head.key, &old, &[])?;
-        }
+        self.index.erase(self.connection, head)?;
         self.connection
             .prepare_cached("-- Unit::purge versions\nDELETE FROM resource_version WHERE resource = ?1")?
             .execute([head.key])?;
@@ -221,6 +217,7 @@ impl Unit<'_> {
                  UPDATE resource SET version = ?2, last_updated = ?3, change = ?4, body = NULL WHERE key = ?1",
             )?
             .execute(params![head.key, version.cast_signed(), self.position.last_updated, sequence])?;
+        self.index.add(sequence, Some(head.change), None)?;
         Ok(Outcomes { version, last_updated: self.now(), operation: Some(operation) })
     }
 
@@ -290,6 +287,17 @@ impl Unit<'_> {
         Ok(sequence)
     }
 
+    fn index_version(&mut self, change: i64, superseded: Option<i64>, prepared: &Prepared) -> Result<()> {
+        if prepared.edition == self.preparer.edition() {
+            return self.index.add(change, superseded, Some(&prepared.terms));
+        }
+        // A search parameter was added while an import had this version at hand.
+        let content = self.decoder.decode(&prepared.body)?;
+        let mut terms = Terms::new();
+        self.preparer.take_apart(prepared.resource_type, &prepared.id, &content, &mut terms)?;
+        self.index.add(change, superseded, Some(&terms))
+    }
+
     fn patient(&mut self, id: Option<&IdKey>) -> Result<Option<i64>> {
         let Some(id) = id else { return Ok(None) };
         if let Some(&key) = self.patients.get(id) {
@@ -312,32 +320,6 @@ impl Unit<'_> {
         }
         self.patients.insert(id.clone(), key);
         Ok(Some(key))
-    }
-
-    fn list_identifiers(&self, key: i64, hashes: &[i64]) -> Result<()> {
-        for hash in hashes {
-            self.connection
-                .prepare_cached(
-                    "-- Unit::list_identifiers
-                     INSERT OR IGNORE INTO identifier (hash, resource) VALUES (?1, ?2)",
-                )?
-                .execute([*hash, key])?;
-        }
-        Ok(())
-    }
-
-    fn unlist_identifiers(&mut self, key: i64, old: &[u8], kept: &[i64]) -> Result<()> {
-        for hash in self.preparer.identifiers_of(old)? {
-            if !kept.contains(&hash) {
-                self.connection
-                    .prepare_cached(
-                        "-- Unit::unlist_identifiers
-                         DELETE FROM identifier WHERE hash = ?1 AND resource = ?2",
-                    )?
-                    .execute([hash, key])?;
-            }
-        }
-        Ok(())
     }
 
     fn refer_to_attachments(&self, key: i64, version: u64, attachments: &[Staged]) -> Result<()> {

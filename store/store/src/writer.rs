@@ -6,14 +6,18 @@
 //! that fails leaves nothing but the audit record of the failure.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use keepwell_index::Merge;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use crate::attachment::Attachments;
 use crate::audit::{self, Action, Actor, Chain, ChangeDigest, Event, Outcome, PurgeError, Purged, actor_key};
 use crate::body::Decoder;
 use crate::change_feed::Change;
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
+use crate::index::{Index, IndexProgress, IndexTransaction, Known};
 use crate::prepare::Preparer;
 use crate::unit::{Position, Unit};
 
@@ -30,12 +34,15 @@ pub(crate) struct Writer {
     chain: Chain,
     position: Position,
     patients: HashMap<IdKey, i64>,
+    index: Arc<Index>,
+    /// The merge of the index that is under way.
+    merge: Option<Merge>,
     pub(crate) preparer: Preparer,
     decoder: Decoder,
 }
 
 impl Writer {
-    pub(crate) fn new(connection: Connection, audit_key: &[u8; 32]) -> Result<Self> {
+    pub(crate) fn new(connection: Connection, audit_key: &[u8; 32], index: Arc<Index>) -> Result<Self> {
         let chain = Chain::load(&connection, audit_key)?;
         let position = connection.query_row(
             "-- Writer::new
@@ -45,8 +52,9 @@ impl Writer {
             [],
             |row| Ok(Position { last_change: row.get(0)?, last_resource: row.get(1)?, last_updated: row.get(2)? }),
         )?;
-        let patients = HashMap::new();
-        Ok(Self { connection, chain, position, patients, preparer: Preparer::new(), decoder: Decoder::new() })
+        let preparer = Preparer::new(&Known::load(&connection)?);
+        let (patients, decoder) = (HashMap::new(), Decoder::new());
+        Ok(Self { connection, chain, position, patients, index, merge: None, preparer, decoder })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -102,6 +110,8 @@ impl Writer {
             self.position = saved.0;
             self.chain.restore(saved.1);
             self.patients.clear();
+            self.merge = None;
+            self.index.give_up();
             self.record_failure(now_ms, header, error);
         }
         done
@@ -155,6 +165,31 @@ impl Writer {
         done
     }
 
+    /// Takes the next changes apart for the index; `false` when it has all.
+    pub(crate) fn build_index(&mut self, attachments: &Attachments, now_ms: i64) -> Result<bool> {
+        let done = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let last = self.position.last_change;
+            let Some(next) = self.index.build(&transaction, attachments, last, now_ms, &mut self.merge)?
+            else {
+                return Ok(false);
+            };
+            transaction.commit()?;
+            self.index.publish(next);
+            Ok(true)
+        })();
+        if done.is_err() {
+            self.merge = None;
+            self.index.give_up();
+        }
+        done
+    }
+
+    /// How far the index is.
+    pub(crate) fn index_progress(&self) -> Result<IndexProgress> {
+        Ok(self.index.state(&self.connection)?.progress(self.position.last_change))
+    }
+
     fn attempt<T>(
         &mut self,
         now_ms: i64,
@@ -163,18 +198,24 @@ impl Writer {
     ) -> Result<(T, Vec<Change>)> {
         self.position.last_updated = self.position.last_updated.max(now_ms);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let index = IndexTransaction::begin(&self.index, &transaction, self.position.last_change)?;
+        if index.base().known.edition != self.preparer.edition() {
+            self.preparer = Preparer::new(&index.base().known);
+        }
         let mut unit = Unit {
             connection: &transaction,
             position: &mut self.position,
             patients: &mut self.patients,
             preparer: &mut self.preparer,
             decoder: &mut self.decoder,
+            index,
             subject: None,
             digest: ChangeDigest::new(),
             changes: Vec::new(),
         };
         let result = work(&mut unit)?;
-        let Unit { subject, digest, changes, .. } = unit;
+        let Unit { index, subject, digest, changes, .. } = unit;
+        let indexed = index.finish(&transaction, self.position.last_change, now_ms, &mut self.merge)?;
         let subject = if changes.len() > 1 { None } else { subject };
         self.chain.append(
             &transaction,
@@ -191,6 +232,9 @@ impl Writer {
             },
         )?;
         transaction.commit()?;
+        if let Some(state) = indexed {
+            self.index.publish(state);
+        }
         Ok((result, changes))
     }
 

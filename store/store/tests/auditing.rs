@@ -14,6 +14,7 @@ use common::{Home, body, patient};
 use keepwell_store::audit::{Action, AuditQuery, AuditRecord, Outcome};
 use keepwell_store::fhir::ResourceType;
 use keepwell_store::fhir::patch::PatchFormat;
+use keepwell_store::query::Handling;
 use keepwell_store::vault::{Passcode, Suspicion};
 use keepwell_store::{
     Actor, ExportOptions, HistoryQuery, ImportOptions, ImportSource, Precondition, Privileged, Session,
@@ -25,7 +26,7 @@ type Call = (&'static str, Action, fn(&Session));
 type PrivilegedCall = (&'static str, Action, for<'s> fn(&Privileged<'s>));
 
 /// The calls of a session. Each succeeds on a store with `Patient/p`, which has an attachment.
-const SESSION: [Call; 20] = [
+const SESSION: [Call; 24] = [
     ("create", Action::Create, |session| drop(session.create(patient(), &body("x", "B")).unwrap())),
     ("create_if_none_exist", Action::Create, |session| {
         session.create_if_none_exist(patient(), &body("x", "C"), "identifier=none").unwrap();
@@ -63,6 +64,18 @@ const SESSION: [Call; 20] = [
     ("create_binary", Action::Create, |session| {
         session.create_binary("text/plain", &mut &b"a".repeat(40_000)[..]).unwrap();
     }),
+    ("search", Action::Search, |session| drop(session.search("Patient?name=a").unwrap())),
+    ("search_with", Action::Search, |session| {
+        session.search_with("Patient?nothing=a", Handling::Lenient).unwrap();
+    }),
+    ("add_search_parameter", Action::Configured, |session| {
+        let eyes = br#"{"resourceType":"SearchParameter","url":"urn:eyes","name":"eyes","status":"active",
+            "description":"x","code":"eyes","base":["Patient"],"type":"token","expression":"Patient.extension('urn:e').value"}"#;
+        session.add_search_parameter(eyes).unwrap();
+    }),
+    ("remove_search_parameter", Action::Configured, |session| {
+        assert!(!session.remove_search_parameter("urn:none").unwrap());
+    }),
     ("read_attachment", Action::AttachmentRead, |session| {
         let binary = ResourceType::parse("Binary").unwrap();
         let written = session.create_binary("text/plain", &mut &b"b".repeat(40_000)[..]).unwrap();
@@ -85,7 +98,7 @@ const SESSION: [Call; 20] = [
 ];
 
 /// Calls of a session that show no content, or whose record another call makes: with the reason.
-const SESSION_WITHOUT: [(&str, &str); 7] = [
+const SESSION_WITHOUT: [(&str, &str); 9] = [
     ("actor", "says who acts"),
     ("store", "gives the store"),
     ("set_check_references", "sets an option of the session"),
@@ -93,6 +106,8 @@ const SESSION_WITHOUT: [(&str, &str); 7] = [
     ("close", "ends the session: see below"),
     ("stats", "numbers only"),
     ("audit_checkpoint", "a signature and a public key"),
+    ("reindex", "takes stored bodies apart; shows how far it is"),
+    ("index_progress", "two numbers"),
 ];
 
 /// The calls that need the passcode again.

@@ -134,7 +134,8 @@ fn conditions_find_by_identifier() {
     session.create(patient(), with("1", "C").as_bytes()).unwrap();
     let two = session.delete_if(patient(), "identifier=urn:x|1");
     assert!(matches!(two, Err(Error::MultipleMatches(_))));
-    assert!(matches!(session.delete_if(patient(), "name=A"), Err(Error::UnsupportedCondition)));
+    assert!(matches!(session.delete_if(patient(), "unknown=A"), Err(Error::Search(_))));
+    assert!(matches!(session.delete_if(patient(), ""), Err(Error::UnsupportedCondition)));
     assert!(session.delete_if(patient(), "identifier=urn:x|none").unwrap().is_none());
     // An identifier that an update took away no longer finds anything.
     let moved = with("9", "B").replacen('{', &format!(r#"{{"id":"{}","#, first.id), 1);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::records::Records;
 use super::{ImportOptions, OnError, Refusal};
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
+use crate::index::Known;
 use crate::prepare::{Identity, Prepared, Preparer, Rewrite, as_written};
 use crate::session::Session;
 
@@ -45,6 +47,8 @@ pub(super) struct Producer<'a> {
     pub(super) source: &'a str,
     /// Entries that an earlier run has committed.
     pub(super) resumed: u64,
+    /// The search parameters that bodies are taken apart by.
+    pub(super) known: Arc<Known>,
     pub(super) out: SyncSender<Result<Batch>>,
 }
 
@@ -53,7 +57,7 @@ impl Producer<'_> {
     pub(super) fn run(self, mut records: Records<'_>) -> Duration {
         let clock = self.session.store.inner.options.clock.clone();
         let started = clock.monotonic();
-        let preparer = Preparer::accepting_invalid(self.options.accept_invalid);
+        let preparer = Preparer::accepting_invalid(&self.known, self.options.accept_invalid);
         let mut work = Work { producer: &self, preparer, batch: Batch::default(), waited: Duration::ZERO };
         let done = work.documents(&mut records);
         work.batch.is_last = done.is_ok();

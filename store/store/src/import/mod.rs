@@ -164,11 +164,12 @@ impl Session {
         let started = clock.monotonic();
         let Opened { id, total_bytes, bytes_read, records } =
             source.open(&[u8::from(options.keep_bundles)])?;
-        let (_stage, resumed) = {
+        let (_stage, resumed, known) = {
             let open = self.enter()?;
             let reader = self.store.inner.reader(&open)?;
             let resumed = if options.resume { committed(&reader.connection, &id)? } else { 0 };
-            (open.attachments.stage(), resumed)
+            let known = open.index.state(&reader.connection)?.known.clone();
+            (open.attachments.stage(), resumed, known)
         };
         let mut consumer = Consumer {
             session: self,
@@ -177,7 +178,7 @@ impl Session {
             report: ImportReport { entries: resumed, resumed, ..ImportReport::default() },
         };
         let (out, batches) = sync_channel(BATCHES_WAITING_MAX);
-        let producer = Producer { session: self, options, source: &id, resumed, out };
+        let producer = Producer { session: self, options, source: &id, resumed, known, out };
         let consumer = &mut consumer;
         let (done, preparing) = thread::scope(|scope| {
             let producer = scope.spawn(|| producer.run(records));

@@ -10,6 +10,7 @@ use crate::body::needs_successor;
 use crate::change_feed::{Operation, resource_type};
 use crate::error::Result;
 use crate::id_key::IdKey;
+use crate::index::Known;
 use crate::inner::Reader;
 use crate::prepare::{ContentHash, Preparer, content_hash};
 
@@ -75,7 +76,8 @@ impl Verification<'_> {
         let last_row =
             self.readable(|reader| Ok(reader.connection.query_row(LAST_KEY, [], |row| row.get(0))?))?;
         let last_key = latest.last_key().max(last_row.unwrap_or(0));
-        let mut preparer = Preparer::new();
+        let known = self.readable(|reader| Known::load(&reader.connection))?;
+        let mut preparer = Preparer::new(&known.unwrap_or_default());
         // Rows that cannot be read name themselves at the end, through the index.
         let mut nameless = Vec::new();
         for key in 1..=last_key {

@@ -1,0 +1,201 @@
+//! What one transaction changes in the index.
+
+use std::sync::Arc;
+
+use keepwell_index::{BULK_FAN_OUT, Choice, Commit, FAN_OUT, Merge, Snapshot};
+use keepwell_search::Terms;
+use roaring::RoaringBitmap;
+use rusqlite::Connection;
+
+use super::tables::Tables;
+use super::{Index, Known, State, doc};
+use crate::error::{Error, Result};
+use crate::head::Head;
+use crate::search::LINK_AGE_MAX_MS;
+use crate::search::first_change_at;
+
+/// Blocks that a commit merges beside what its own documents cause.
+const MERGED_BLOCKS_MIN: u32 = 32;
+
+/// Who merges so many blocks at once is going to write many more.
+const BULK_BLOCKS: u32 = 512;
+
+const CHANGES_OF: &str = "
+    -- IndexTransaction::erase
+    SELECT change FROM resource_version WHERE resource = ?1";
+
+/// The index as a transaction in progress sees and changes it.
+pub(crate) struct IndexTransaction {
+    base: Arc<State>,
+    snapshot: Snapshot,
+    commit: Commit,
+    documents: u32,
+    /// Versions of which nothing may be left in the index.
+    erased: RoaringBitmap,
+    /// Whether the index keeps up with the changes. While it is being built, the builder comes to them in its turn.
+    is_complete: bool,
+    has_new_parameters: bool,
+}
+
+impl IndexTransaction {
+    /// Begins, in a transaction that is open on `connection`, when `last_change` is the newest change.
+    pub(crate) fn begin(index: &Index, connection: &Connection, last_change: i64) -> Result<Self> {
+        let base = index.state(connection)?;
+        if index.has_remains() {
+            remove_remains(&base.snapshot, connection)?;
+        }
+        Ok(Self {
+            snapshot: base.snapshot.clone(),
+            commit: Commit::default(),
+            documents: 0,
+            erased: RoaringBitmap::new(),
+            is_complete: base.is_complete(last_change),
+            has_new_parameters: false,
+            base,
+        })
+    }
+
+    /// Whether the index has every change.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// The state that the transaction began with.
+    pub(crate) fn base(&self) -> &State {
+        &self.base
+    }
+
+    /// Adds the version that a change made.
+    pub(crate) fn add(&mut self, change: i64, superseded: Option<i64>, terms: Option<&Terms>) -> Result<()> {
+        if !self.is_complete {
+            return Ok(());
+        }
+        let superseded = superseded.map(doc).transpose()?;
+        let terms = terms.into_iter().flat_map(Terms::iter);
+        self.documents += 1;
+        self.commit
+            .add(doc(change)?, superseded, terms)
+            .map_err(|_| Error::Argument("the transaction has more terms than an index takes at once"))
+    }
+
+    /// Makes sure that nothing of any version of a resource is left in the index when the transaction commits.
+    pub(crate) fn erase(&mut self, connection: &Connection, head: &Head) -> Result<()> {
+        let mut statement = connection.prepare_cached(CHANGES_OF)?;
+        let mut rows = statement.query([head.key])?;
+        while let Some(row) = rows.next()? {
+            self.erased.insert(doc(row.get(0)?)?);
+        }
+        self.erased.insert(doc(head.change)?);
+        Ok(())
+    }
+
+    /// The table of search parameters was changed.
+    pub(crate) fn change_parameters(&mut self) {
+        self.has_new_parameters = true;
+    }
+
+    /// The index with everything that was added so far.
+    pub(crate) fn flushed(&mut self, connection: &Connection) -> Result<&Snapshot> {
+        if !self.commit.is_empty() {
+            let commit = std::mem::take(&mut self.commit);
+            self.snapshot = self.snapshot.append(commit, &mut Tables(connection))?;
+        }
+        Ok(&self.snapshot)
+    }
+
+    /// Writes what has changed; the state to share once the transaction is committed, if there is a new one.
+    ///
+    /// `merge` is the merge under way: it goes on a bounded step.
+    pub(crate) fn finish(
+        mut self,
+        connection: &Connection,
+        last_change: i64,
+        now_ms: i64,
+        merge: &mut Option<Merge>,
+    ) -> Result<Option<State>> {
+        if self.is_complete && self.documents == 0 && !self.has_new_parameters {
+            return Ok(None);
+        }
+        let mut next = State::clone(&self.base);
+        next.generation += 1;
+        if !self.is_complete {
+            if self.erased.is_empty() && !self.has_new_parameters {
+                return Ok(None);
+            }
+            // What was built so far has something that may not be there, or lacks something: it is built anew.
+            *merge = None;
+            Tables(connection).clear()?;
+            next.restart();
+        } else {
+            next.covered = doc(last_change)?;
+            self.flushed(connection)?;
+            if self.erased.is_empty() {
+                let budget = MERGED_BLOCKS_MIN + self.documents / 2;
+                self.snapshot = merge_some(self.snapshot, connection, now_ms, merge, budget)?;
+            } else {
+                *merge = None;
+                self.purge(connection)?;
+            }
+            next.snapshot = self.snapshot;
+        }
+        if self.has_new_parameters {
+            next.known = Arc::new(Known::load(connection)?);
+        }
+        next.save(connection)?;
+        Ok(Some(next))
+    }
+
+    /// Writes every segment anew that has a term of an erased version.
+    fn purge(&mut self, connection: &Connection) -> Result<()> {
+        let mut tables = Tables(connection);
+        self.snapshot = self.snapshot.flush(&mut tables)?;
+        let horizon = self.snapshot.last();
+        while let Some(merge) = self.snapshot.merge(Choice::Purging(&self.erased), horizon) {
+            self.snapshot = merge.finish(&self.snapshot, &mut tables)?;
+        }
+        remove_remains(&self.snapshot, connection)
+    }
+}
+
+/// Goes on with the merge under way, or begins the next one: until it is done, or so many blocks are written.
+pub(super) fn merge_some(
+    snapshot: Snapshot,
+    connection: &Connection,
+    now_ms: i64,
+    merge: &mut Option<Merge>,
+    blocks: u32,
+) -> Result<Snapshot> {
+    let mut tables = Tables(connection);
+    let choice = Choice::Tiered(if blocks >= BULK_BLOCKS { BULK_FAN_OUT } else { FAN_OUT });
+    if merge.is_none() && snapshot.merge(choice, 0).is_some() {
+        // Only now is it worth asking which superseded versions no link to a page can lead to any more.
+        let time = keepwell_fhir::Instant::from_ms(now_ms.saturating_sub(LINK_AGE_MAX_MS));
+        let horizon = first_change_at(connection, snapshot.last(), time)?.saturating_sub(1);
+        *merge = snapshot.merge(choice, horizon);
+    }
+    if let Some(mut under_way) = merge.take() {
+        if under_way.step(&mut tables, blocks)? {
+            return Ok(under_way.finish(&snapshot, &mut tables)?);
+        }
+        *merge = Some(under_way);
+    }
+    Ok(snapshot)
+}
+
+/// Removes every block that belongs to no segment: what a merge that was given up has left, or what it has replaced.
+pub(super) fn remove_remains(snapshot: &Snapshot, connection: &Connection) -> Result<()> {
+    let mut kept: Vec<_> = snapshot.segments().collect();
+    kept.sort_unstable();
+    let mut statement = connection.prepare_cached(
+        "-- index::remove_remains
+         DELETE FROM search_block WHERE id > ?1 AND id < ?2",
+    )?;
+    let mut after = -1;
+    for segment in kept {
+        let blocks = segment.blocks();
+        statement.execute([after, blocks.start().key()])?;
+        after = blocks.end().key();
+    }
+    statement.execute([after, i64::MAX])?;
+    Ok(())
+}
