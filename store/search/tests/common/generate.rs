@@ -516,7 +516,10 @@ pub(crate) fn search(random: &mut Random, parameters: &Parameters) -> (Option<Re
     let resource_type = (!random.one_in(15)).then(|| ResourceType::parse(name).expect("a type"));
     let count = [1, 1, 1, 2, 3][random.below(5)];
     let mut search = Search { random, parameters };
-    let pairs: Vec<_> = (0..count).map(|_| search.pair(resource_type, 0)).collect();
+    let mut pairs: Vec<_> = (0..count).map(|_| search.pair(resource_type, 0)).collect();
+    if resource_type.is_none() && search.random.one_in(2) {
+        pairs.push(("_type".to_owned(), format!("{name},{}", search.random.pick(TYPES))));
+    }
     (
         resource_type,
         pairs
@@ -525,6 +528,11 @@ pub(crate) fn search(random: &mut Random, parameters: &Parameters) -> (Option<Re
             .collect::<Vec<_>>()
             .join("&"),
     )
+}
+
+/// The id of a patient in whose compartment is searched, sometimes.
+pub(crate) fn compartment(random: &mut Random) -> Option<&'static str> {
+    random.one_in(10).then(|| *random.pick(IDS))
 }
 
 /// A form-encoded text.

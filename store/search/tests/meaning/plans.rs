@@ -1,9 +1,10 @@
 //! Plans over an index find what `matches` says, for random resources and random searches.
 
+use keepwell_fhir::Compartment;
 use keepwell_search::{Handling, Parameters, Query, QueryError, Scope};
 
 use crate::corpus::Corpus;
-use crate::generate::{Random, encoded, resources, search};
+use crate::generate::{Random, compartment, encoded, resources, search};
 
 /// How many resources a corpus has.
 const RESOURCES: usize = 70;
@@ -31,9 +32,10 @@ fn search_equals_oracle() {
         let corpus = Corpus::new(parameters.clone(), resources(&mut random, RESOURCES), START_MS);
         for _ in 0..SEARCHES {
             let (resource_type, text) = search(&mut random, &parameters);
-            let scope = Scope { resource_type, compartment: None, now_ms: START_MS };
+            let compartment = compartment(&mut random).map(|id| (Compartment::Patient, id));
+            let scope = Scope { resource_type, compartment, now_ms: START_MS };
             let name = resource_type.map_or("", |resource_type| resource_type.name());
-            let repeat = || format!("KEEPWELL_SEARCH_SEED={seed} {name}?{text}");
+            let repeat = || format!("KEEPWELL_SEARCH_SEED={seed} {name}?{text} in {compartment:?}");
             let query = match Query::parse(&parameters, &scope, &text, Handling::Strict) {
                 Ok((query, _)) => query,
                 // Some chains lead nowhere, and some fan out too far.

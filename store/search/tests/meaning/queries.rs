@@ -80,6 +80,56 @@ fn results_are_asked_for() {
     assert_eq!(query.types.iter().map(|kind| kind.name()).collect::<Vec<_>>(), ["Observation"]);
 }
 
+/// Both ask for the same.
+fn same(name: &str, one: &str, other: &str) {
+    let criterion = |text: &str| parse(name, text).map(|query| query.criterion);
+    assert_eq!(criterion(one), criterion(other), "{name}?{one} and {other}");
+    assert!(criterion(one).is_ok(), "{one}");
+}
+
+#[test]
+fn filters_ask_for_what_parameters_ask_for() {
+    for (filter, parameters) in [
+        ("code eq http://s|c", "code=http://s|c"),
+        ("code eq a and status eq final", "code=a&status=final"),
+        ("(code eq a and (status eq final))", "code=a&status=final"),
+        ("date ge 2020-01", "date=ge2020-01"),
+        (
+            "value-quantity lt 5.4|http://unitsofmeasure.org|mg",
+            "value-quantity=lt5.4|http://unitsofmeasure.org|mg",
+        ),
+        ("subject:Patient.family sw \"x y\"", "subject:Patient.family=x y"),
+        ("subject re Patient/7", "subject=Patient/7"),
+        ("code in http://v", "code:in=http://v"),
+        ("code ni http://v", "code:not-in=http://v"),
+        ("code sb http://s|c", "code:below=http://s|c"),
+        ("code ss http://s|c", "code:above=http://s|c"),
+        ("date pr true", "date:missing=false"),
+        ("not (status eq final)", "status:not=final"),
+        ("_has:Provenance:target:recorded gt 2020", "_has:Provenance:target:recorded=gt2020"),
+    ] {
+        same("Observation", &format!("_filter={filter}"), parameters);
+    }
+    let any = parse("Observation", "_filter=code eq a or code eq b and not (code eq c)").expect("a query");
+    let Criterion::Any(any) = any.criterion else { panic!("or binds least") };
+    assert!(matches!(&any[..], [Criterion::Clause(_), Criterion::All(all)] if all.len() == 2));
+}
+
+#[test]
+fn encodings_and_escapes_are_undone() {
+    same("Patient", "name=a%2Cb", "name=a,b");
+    same("Patient", "name=a+b", "name=a%20b");
+    same("Patient", "n%61me=x", "name=x");
+    same("Patient", "birthdate=2000-01-01T10:00:00+02:00", "birthdate=2000-01-01T10:00:00%2B02:00");
+    let values = |text: &str| match parse("Patient", text).expect("a query").criterion {
+        Criterion::Clause(clause) => format!("{:?}", clause.matching),
+        other => panic!("not one clause: {other:?}"),
+    };
+    assert_eq!(values(r"name=a\,b").matches("String {").count(), 1);
+    assert_eq!(values(r"name=a\\,b").matches("String {").count(), 2);
+    assert!(values(r"identifier=a\|b").contains(r#"Any, code: Some("a|b")"#));
+}
+
 #[test]
 fn what_is_wrong_has_its_code() {
     for (name, text, expected) in [
