@@ -16,6 +16,7 @@ type Edges = (&'static str, &'static [&'static str], &'static [&'static str]);
 const EDGES: &[Edges] = &[
     ("keepwell-fhir", &[], &[]),
     ("keepwell-index", &[], &[]),
+    ("keepwell-merge", &["keepwell-fhir"], &[]),
     ("keepwell-sample", &[], &["keepwell-fhir"]),
     ("keepwell-search", &["keepwell-fhir"], &[]),
     ("keepwell-vault", &[], &[]),
@@ -42,7 +43,14 @@ const EDGES: &[Edges] = &[
 ];
 
 /// Crates without I/O, clock or randomness: these they receive as arguments.
-const PURE: &[&str] = &["keepwell-fhir", "keepwell-index", "keepwell-protocol", "keepwell-sample", "keepwell-search"];
+const PURE: &[&str] = &[
+    "keepwell-fhir",
+    "keepwell-index",
+    "keepwell-merge",
+    "keepwell-protocol",
+    "keepwell-sample",
+    "keepwell-search",
+];
 
 /// What a pure crate's product code does not mention.
 const IMPURE: &[&str] = &[

@@ -115,6 +115,11 @@ impl Context {
         place.ok().map(|place| definitions::DATA_TYPES[place].1)
     }
 
+    /// All its elements. `keepwell-merge` compiles its rules from them.
+    pub fn all(self) -> impl Iterator<Item = Element> {
+        definitions::elements(self.0).map(move |number| Element { context: self, number })
+    }
+
     /// The elements with this name as FHIRPath knows it: one for each type of a choice, at most one otherwise.
     pub fn elements(self, name: &str) -> impl Iterator<Item = Element> {
         let first = definitions::first_element(self.0);

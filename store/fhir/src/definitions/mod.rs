@@ -40,6 +40,13 @@ pub(crate) fn first_element(context: ContextNumber) -> ElementNumber {
     r4::CONTEXTS[usize::from(context)].elements
 }
 
+/// The elements of a context: contexts and their elements stand in the same order.
+pub(crate) fn elements(context: ContextNumber) -> std::ops::Range<ElementNumber> {
+    let next = r4::CONTEXTS.get(usize::from(context) + 1).map(|next| usize::from(next.elements));
+    let end = next.unwrap_or(r4::ELEMENTS.len());
+    first_element(context)..ElementNumber::try_from(end).expect("elements have numbers of 16 bits")
+}
+
 /// The rules of a context: what is required and what excludes each other.
 pub(crate) fn rules(context: ContextNumber) -> &'static [Rule] {
     let Context { rules, rule_count, .. } = r4::CONTEXTS[usize::from(context)];

@@ -1,0 +1,273 @@
+//! Objects, element by element.
+//!
+//! A [`Slot`] is what changes together by nature: a primitive value with the extensions beside it (`birthDate` and
+//! `_birthDate`), and all types of a choice (`deceasedBoolean` and `deceasedDateTime`).
+
+use std::collections::BTreeMap;
+
+use keepwell_fhir::schema::Context;
+
+use crate::align::interleave;
+use crate::conflict::{Offer, Reason};
+use crate::json::{Json, Member};
+use crate::key::{By, Component, Key};
+use crate::list::side_items;
+use crate::outcome::Action;
+use crate::pass::{Chosen, Pass};
+use crate::rules::{GroupNumber, ListKind, Rule, Rules};
+use crate::sides::{Change, Side, Sides};
+
+/// An element of an object in its versions.
+pub(crate) struct Slot<'t, 'a> {
+    /// The name in FHIRPath.
+    pub(crate) name: &'t str,
+    pub(crate) rule: Rule,
+    group: Option<GroupNumber>,
+    is_head: bool,
+    pub(crate) members: Sides<Vec<&'t Member<'a>>>,
+    pub(crate) change: Change,
+}
+
+impl<'t, 'a> Slot<'t, 'a> {
+    pub(crate) fn is_changed(&self) -> bool {
+        self.change != Change::None
+    }
+
+    /// The value of each side, if it is one object or nothing.
+    fn objects(&self) -> Option<Sides<Option<&'t Json<'a>>>> {
+        let mut objects = Sides::default();
+        for side in [Side::Base, Side::Mine, Side::Theirs] {
+            *objects.of_mut(side) = match &self.members.of(side)[..] {
+                [] => None,
+                [one] if one.value.is_object() && one.key == self.name => Some(&one.value),
+                _ => return None,
+            };
+        }
+        Some(objects)
+    }
+}
+
+/// The elements of an object in its versions.
+pub(crate) struct Object<'t, 'a> {
+    context: Option<Context>,
+    /// In the order of the result.
+    pub(crate) slots: Vec<Slot<'t, 'a>>,
+}
+
+impl<'t, 'a> Object<'t, 'a> {
+    /// A version that is not there counts as an empty object.
+    pub(crate) fn new(
+        rules: &Rules,
+        context: Option<Context>,
+        versions: Sides<Option<&'t Json<'a>>>,
+    ) -> Self {
+        let mut slots: Vec<Option<Slot<'t, 'a>>> = Vec::new();
+        let mut by_name: BTreeMap<&'t str, usize> = BTreeMap::new();
+        let mut orders: Sides<Vec<usize>> = Sides::default();
+        for side in [Side::Theirs, Side::Mine, Side::Base] {
+            for member in versions.of(side).map_or(&[][..], |version| version.members()) {
+                let element = rules.element(context, plain_key(&member.key));
+                let name = element.map_or_else(|| plain_key(&member.key), |element| element.name);
+                let number = *by_name.entry(name).or_insert_with(|| {
+                    slots.push(Some(Slot {
+                        name,
+                        rule: element.map_or(Rule::Whole, |element| element.rule),
+                        group: element.and_then(|element| element.group),
+                        is_head: element.is_some_and(|element| element.is_head),
+                        members: Sides::default(),
+                        change: Change::None,
+                    }));
+                    slots.len() - 1
+                });
+                if let Some(slot) = &mut slots[number] {
+                    let members = slot.members.of_mut(side);
+                    if members.is_empty() {
+                        orders.of_mut(side).push(number);
+                    }
+                    members.push(member);
+                }
+            }
+        }
+        let order = interleave(slots.len(), &orders.theirs, &orders.mine);
+        let in_order: Vec<_> = order.into_iter().filter_map(|number| slots[number].take()).collect();
+        let gone = slots.into_iter().flatten();
+        let mut slots: Vec<_> = in_order.into_iter().chain(gone).collect();
+        for slot in &mut slots {
+            let members = &slot.members;
+            let sides =
+                Sides { base: &members.base[..], mine: &members.mine[..], theirs: &members.theirs[..] };
+            let is_list = matches!(slot.rule, Rule::List(_));
+            slot.change = sides
+                .change(|one, two| same_members(one, two) || (is_list && same_items(slot.name, one, two)));
+        }
+        Self { context, slots }
+    }
+
+    /// Whether a modifier extension changed, and not in the same way on both sides.
+    pub(crate) fn has_changed_modifier(&self) -> bool {
+        let differs = |change| matches!(change, Change::Mine | Change::Theirs | Change::Both);
+        self.slots.iter().any(|slot| slot.rule == Rule::Modifier && differs(slot.change))
+    }
+
+    /// The co-dependent groups that both sides touched, and not in the same way.
+    fn clashes(&self) -> Vec<GroupNumber> {
+        let mut groups: Vec<GroupNumber> = self.slots.iter().filter_map(|slot| slot.group).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups.retain(|group| self.clash(*group));
+        groups
+    }
+
+    fn clash(&self, group: GroupNumber) -> bool {
+        let members = || self.slots.iter().filter(|slot| slot.group == Some(group));
+        let by = |side| members().any(|slot| slot.change.by(side));
+        let differs = members().any(|slot| !matches!(slot.change, Change::None | Change::Same));
+        let has_heads = Rules::get().has_heads(group);
+        let is_in_force = !has_heads || members().any(|slot| slot.is_head && slot.is_changed());
+        is_in_force && differs && by(Side::Mine) && by(Side::Theirs)
+    }
+
+    /// The name of the slot that a key belongs to.
+    fn name_of<'k>(&self, rules: &Rules, key: &'k str) -> &'k str {
+        rules.element(self.context, plain_key(key)).map_or_else(|| plain_key(key), |element| element.name)
+    }
+}
+
+impl<'a, 'c> Pass<'a, 'c> {
+    /// Joins an object that both sides changed; says whether anything was written.
+    pub(crate) fn object(&mut self, context: Context, versions: Sides<Option<&Json<'a>>>) -> bool {
+        let object = Object::new(self.rules, Some(context), versions);
+        if object.has_changed_modifier() {
+            let chosen = self.contest_value(Reason::Modifier, versions, Offer::Any);
+            return self.chosen_value(&chosen, versions);
+        }
+        let start = self.out.len();
+        self.slots(&object);
+        self.out.len() > start + "{}".len()
+    }
+
+    /// Writes what was chosen for a value, if that is anything.
+    pub(crate) fn chosen_value(&mut self, chosen: &Chosen<'_>, versions: Sides<Option<&Json<'a>>>) -> bool {
+        let raw = match chosen {
+            Chosen::Value(value) => Some(value.raw),
+            Chosen::Side(side) => versions.of(*side).map(|version| version.raw),
+            Chosen::Both => None,
+        };
+        self.out.push_str(raw.unwrap_or_default());
+        raw.is_some()
+    }
+
+    /// Writes an object from its elements.
+    pub(crate) fn slots(&mut self, object: &Object<'_, 'a>) {
+        self.out.push('{');
+        let mut clashes: BTreeMap<GroupNumber, Option<Chosen<'c>>> =
+            object.clashes().into_iter().map(|group| (group, None)).collect();
+        for slot in &object.slots {
+            match slot.group.and_then(|group| Some((group, clashes.get_mut(&group)?))) {
+                Some((group, chosen)) => {
+                    let is_first = chosen.is_none();
+                    let chosen = chosen.get_or_insert_with(|| self.contest_group(object, group));
+                    match chosen {
+                        Chosen::Side(side) => self.members(slot.members.of(*side).iter().copied()),
+                        Chosen::Value(value) if is_first => self.members(value.members()),
+                        _ => {}
+                    }
+                }
+                None => self.slot(object, slot),
+            }
+        }
+        self.out.push('}');
+    }
+
+    fn contest_group(&mut self, object: &Object<'_, 'a>, group: GroupNumber) -> Chosen<'c> {
+        let slots: Vec<_> = object.slots.iter().filter(|slot| slot.group == Some(group)).collect();
+        let rules = self.rules;
+        let owns = |key: &str| {
+            let element = rules.element(object.context, plain_key(key));
+            element.is_some_and(|element| element.group == Some(group))
+        };
+        self.contest_members("", Reason::Group, &slots, owns)
+    }
+
+    fn slot(&mut self, object: &Object<'_, 'a>, slot: &Slot<'_, 'a>) {
+        let Slot { name, rule, change, members, .. } = slot;
+        match (*rule, *change) {
+            (_, Change::None) => self.members(members.theirs.iter().copied()),
+            (Rule::Narrative, _) => self.narrative(object, slot),
+            // A label that one side removed may have to stay.
+            (Rule::Meta(context), _) => self.child(object, slot, context),
+            (Rule::List(list), _) if self.rules.list(list).kind != ListKind::Plain => {
+                self.list(object, slot, list)
+            }
+            (_, Change::Mine) => self.take(name, Action::TookMine, &members.mine),
+            (_, Change::Theirs) | (Rule::Theirs, _) => self.take(name, Action::TookTheirs, &members.theirs),
+            (_, Change::Same) => self.take(name, Action::Agreed, &members.theirs),
+            (Rule::Reference, Change::Both) if self.same_target(slot, Side::Mine, Side::Theirs) => {
+                self.take(name, Action::Agreed, &members.theirs);
+            }
+            (Rule::Children(context), Change::Both) => self.child(object, slot, context),
+            (Rule::List(list), Change::Both) => self.list(object, slot, list),
+            (_, Change::Both) => self.contest_slot(object, slot, Reason::BothChanged),
+        }
+    }
+
+    pub(crate) fn take(&mut self, name: &str, action: Action, members: &[&Member<'a>]) {
+        self.decide(name, action);
+        self.members(members.iter().copied());
+    }
+
+    /// Notes a conflict about one element and writes what was chosen.
+    pub(crate) fn contest_slot(&mut self, object: &Object<'_, 'a>, slot: &Slot<'_, 'a>, reason: Reason) {
+        let rules = self.rules;
+        let owns = |key: &str| object.name_of(rules, key) == slot.name;
+        match self.contest_members(slot.name, reason, &[slot], owns) {
+            Chosen::Value(value) => self.members(value.members()),
+            Chosen::Side(side) => self.members(slot.members.of(side).iter().copied()),
+            Chosen::Both => {}
+        }
+    }
+
+    /// An object inside an object, joined by child.
+    fn child(&mut self, object: &Object<'_, 'a>, slot: &Slot<'_, 'a>, context: Context) {
+        let is_meta = matches!(slot.rule, Rule::Meta(_));
+        let versions = slot.objects().filter(|versions| {
+            is_meta || [versions.base, versions.mine, versions.theirs].iter().all(Option::is_some)
+        });
+        let Some(versions) = versions else {
+            return self.contest_slot(object, slot, Reason::BothChanged);
+        };
+        let start = self.out.len();
+        self.begin_member(&format!("\"{}\"", slot.name));
+        if !self.below(slot.name, None, |pass| pass.object(context, versions)) {
+            self.out.truncate(start);
+        }
+    }
+
+    /// Whether two versions of a reference point at the same.
+    pub(crate) fn same_target(&self, slot: &Slot<'_, 'a>, one: Side, two: Side) -> bool {
+        let key = Key { components: vec![Component { steps: Vec::new(), by: By::Target }] };
+        let Some(versions) = slot.objects() else { return false };
+        let target = |side| versions.of(side).and_then(|version| key.of(version, self.server));
+        target(one) == target(two)
+    }
+}
+
+/// A key without the `_` of extensions.
+fn plain_key(key: &str) -> &str {
+    key.strip_prefix('_').unwrap_or(key)
+}
+
+/// Whether two versions of a list whose items have an identity hold the same items, in whatever order.
+fn same_items(name: &str, one: &[&Member<'_>], two: &[&Member<'_>]) -> bool {
+    let (Some(mut one), Some(mut two)) = (side_items(name, one), side_items(name, two)) else { return false };
+    one.sort_by_key(|item| item.hash());
+    two.sort_by_key(|item| item.hash());
+    one.len() == two.len() && one.iter().zip(two).all(|(one, two)| one.same(two))
+}
+
+fn same_members(one: &[&Member<'_>], two: &[&Member<'_>]) -> bool {
+    let is_in_two = |member: &&Member<'_>| {
+        two.iter().any(|other| member.key == other.key && member.value.same(&other.value))
+    };
+    one.len() == two.len() && one.iter().all(is_in_two)
+}
