@@ -10,6 +10,11 @@ use super::expression::{Expression, Literal, Path, Step};
 use super::parser::{Call, CallKind, Node, Operator, Root, parse};
 use crate::data_type::{DataType, is_a};
 
+/// The most ways that an expression may have: each choice on a path multiplies them, and an extension has fifty.
+const MAX_WAYS: usize = 1024;
+
+const TOO_MANY_WAYS: Refusal = Refusal { at: 0, what: "an expression with too many ways through choices" };
+
 /// A way through the definitions, from a resource down to an element.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Way {
@@ -85,6 +90,9 @@ pub(crate) fn compile(base: ResourceType, text: &str) -> Result<Compiled, Refusa
                 compiled.programs.push(Program { operands: vec![ways], expression });
             }
         }
+    }
+    if compiled.ways.len() > MAX_WAYS {
+        return Err(TOO_MANY_WAYS);
     }
     Ok(compiled)
 }
@@ -290,23 +298,13 @@ impl End {
     }
 
     fn step_to(&mut self, name: &str) {
-        self.spots = distinct(self.spots.iter().flat_map(|spot| spot.children(name)));
+        self.spots = self.spots.iter().flat_map(|spot| spot.children(name)).collect();
         if self.steps.is_empty() {
             self.start.clone_from(&self.spots);
         } else {
             self.steps.push(Step::Child(name.to_owned().into()));
         }
     }
-}
-
-fn distinct(spots: impl Iterator<Item = Spot>) -> Vec<Spot> {
-    let mut found: Vec<Spot> = Vec::new();
-    for spot in spots {
-        if !found.contains(&spot) {
-            found.push(spot);
-        }
-    }
-    found
 }
 
 struct Compiler {
@@ -323,6 +321,9 @@ impl Compiler {
         let mut calls = calls.iter().peekable();
         while let Some(call) = calls.next() {
             let refusal = |what| Refusal { at: call.at, what };
+            if end.spots.len() > MAX_WAYS {
+                return Err(TOO_MANY_WAYS);
+            }
             if end.target.is_some() {
                 return Err(refusal("steps behind a reference"));
             }
@@ -519,10 +520,10 @@ fn url_path() -> Expression {
 
 /// Goes to the children of a name, or to the extensions of primitive ones; none if there are no such children.
 fn step(end: &mut End, name: &str, is_extended: bool, is_plain: bool) -> Option<()> {
-    let children = distinct(end.spots.iter().flat_map(|spot| spot.children(name)));
+    let children: Vec<Spot> = end.spots.iter().flat_map(|spot| spot.children(name)).collect();
     let is_primitive = |spot: &Spot| matches!(spot.kind, Kind::Primitive(_));
     let is_twin = is_extended && !children.is_empty() && children.iter().all(is_primitive);
-    end.spots = if is_twin { distinct(end.spots.iter().flat_map(|spot| spot.twins(name))) } else { children };
+    end.spots = if is_twin { end.spots.iter().flat_map(|spot| spot.twins(name)).collect() } else { children };
     if is_plain {
         end.start.clone_from(&end.spots);
     } else {
