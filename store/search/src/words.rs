@@ -12,7 +12,7 @@ use crate::terms::Terms;
 /// Words are cut to this length.
 pub const MAX_WORD_BYTES: usize = 32;
 
-/// How many different words of a resource are indexed; a store's largest documents have some thousands.
+/// How many words of the narrative, and as many of the rest, are looked at; those behind them are not found.
 pub const MAX_WORDS: usize = 20_000;
 
 /// Adds the terms of the words of a resource. It is a step of its own because full text may take as much space as all
@@ -37,10 +37,14 @@ pub fn add_words(json: &[u8], out: &mut Terms) {
 pub(crate) fn words_of(json: &[u8], number: ParameterNumber) -> Vec<Box<str>> {
     let mut words = Words::default();
     words.narrative(json);
+    let mut found = words.take();
     if number == ParameterNumber::CONTENT {
         words.content(json);
+        found.extend(words.take());
     }
-    words.take()
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 /// The words of a search; one that ends in `*` keeps it.
