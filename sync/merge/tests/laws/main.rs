@@ -221,3 +221,32 @@ fn long_lists_and_large_bundles_take_no_quadratic_time() {
     drop(case.merge());
     assert!(start.elapsed().as_secs() < 10, "unknown members: {:?}", start.elapsed());
 }
+
+/// M10 for depth: the deepest extensions that a document may have, changed at the bottom by both sides.
+#[test]
+fn the_deepest_documents_are_joined() {
+    let nested = |one: &str, two: &str| {
+        let depth = (keepwell_fhir::MAX_DEPTH - 4) / 2;
+        let leaf = format!(r#"{{"url":"a","valueString":"{one}"}},{{"url":"b","valueString":"{two}"}}"#);
+        let (open, close) = (r#"{"url":"u","extension":["#.repeat(depth), "]}".repeat(depth));
+        format!(r#"{{"resourceType":"Patient","extension":[{open}{leaf}{close}]}}"#).into_bytes()
+    };
+    let case = Case { base: nested("1", "1"), mine: nested("2", "1"), theirs: nested("1", "2") };
+    let Outcome::Merged(merged) = case.merge() else { panic!("a conflict") };
+    assert_eq!(merged.bytes.as_deref(), Some(&nested("2", "2")[..]));
+}
+
+/// M10 for size: a Bundle is never joined, so it is compared and no more.
+#[test]
+fn a_large_bundle_takes_milliseconds() {
+    let bundle = |last: &str| {
+        let entry = r#"{"resource":{"resourceType":"Basic","code":{"text":"some text of a code"}}}"#;
+        let entries = vec![entry; 12_000].join(",");
+        format!(r#"{{"resourceType":"Bundle","type":"{last}","entry":[{entries}]}}"#).into_bytes()
+    };
+    let case = Case { base: bundle("batch"), mine: bundle("collection"), theirs: bundle("document") };
+    let start = std::time::Instant::now();
+    assert!(matches!(case.merge(), Outcome::Conflicted(_)));
+    println!("{} bytes in {:?}", case.base.len(), start.elapsed());
+    assert!(start.elapsed().as_secs() < 5);
+}
