@@ -48,8 +48,8 @@ pub use inner::READS_WAITING_MAX;
 pub use interaction::{Precondition, Written};
 pub use privileged::Privileged;
 pub use search::{
-    CHECKED_MAX, INCLUDED_MAX, ITERATIONS_MAX, LINK_AGE_MAX_MS, LINKS_FOLLOWED_MAX, PAGE_DEFAULT, PAGE_MAX,
-    SearchEntry, SearchError, SearchPage,
+    CHECKED_MAX, INCLUDED_MAX, ITERATIONS_MAX, LASTN_MAX, LINK_AGE_MAX_MS, LINKS_FOLLOWED_MAX, LiveChange,
+    LiveKind, LiveSearch, PAGE_DEFAULT, PAGE_MAX, SearchEntry, SearchError, SearchPage,
 };
 pub use session::{Resource, Session};
 pub use stats::Stats;

@@ -299,3 +299,57 @@ fn a_parameter_of_ones_own_answers_once_it_knows_everything() {
         session.add_search_parameter(br#"{"resourceType":"SearchParameter","url":"urn:sp","code":"x"}"#);
     assert!(matches!(wrong, Err(Error::Search(SearchError::Parameter(issues))) if !issues.is_empty()));
 }
+
+#[test]
+fn everything_of_a_patient_comes_in_pages() {
+    let home = Home::new();
+    let session = home.session();
+    people(&session);
+    put(
+        &session,
+        r#"{"resourceType":"Observation","id":"o5","status":"final","subject":{"reference":"Patient/b"},
+        "performer":[{"reference":"Organization/org"}],"effectiveDateTime":"2020-05-05","code":{"text":"x"}}"#,
+    );
+    put(&session, r#"{"resourceType":"Organization","id":"org","name":"x"}"#);
+    assert_eq!(found(&session, "Patient/b/$everything"), "o5 o3 o2 b");
+    assert_eq!(found(&session, "Patient/b/$everything?_type=Observation"), "o5 o3 o2");
+    assert_eq!(found(&session, "Patient/b/$everything?start=2020-01-01&end=2021"), "o5 b");
+    let first = session.search("Patient/b/$everything?_count=3").unwrap();
+    let included: Vec<_> = first.entries.iter().filter(|entry| entry.mode == SearchMode::Include).collect();
+    assert_eq!((ids(&first).as_str(), included[0].id.as_str(), included.len()), ("o5 o3 o2", "org", 1));
+    assert_eq!(found(&session, &first.next.unwrap()), "b");
+    assert!(matches!(session.search("Patient/none/$everything"), Err(Error::NotFound(_))));
+    put(
+        &session,
+        r#"{"resourceType":"Observation","id":"o6","status":"final","subject":{"reference":"Patient/b"},
+        "effectiveDateTime":"2021","code":{"coding":[{"system":"urn:codes","code":"hr"}]}}"#,
+    );
+    assert_eq!(found(&session, "Observation/$lastn?patient=b"), "o6 o5 o3");
+    assert_eq!(found(&session, "Observation/$lastn?patient=b&max=2&code=hr"), "o6 o2");
+}
+
+#[test]
+fn an_observed_search_tells_what_enters_changes_and_leaves() {
+    let home = Home::new();
+    let session = home.session();
+    people(&session);
+    let moment = std::time::Duration::from_millis(1);
+    let told = |live: &mut keepwell_store::LiveSearch<'_>| {
+        let changes = live.next(moment).unwrap();
+        let texts = changes.iter().map(|change| format!("{:?} {}", change.kind, change.id));
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    let mut smiths = session.observe_search("Patient?family=smith").unwrap();
+    let mut of_smiths = session.observe_search("Observation?subject:Patient.family=smith").unwrap();
+    assert_eq!((told(&mut smiths).as_str(), told(&mut of_smiths).as_str()), ("Added c, Added d", ""));
+    put(&session, std::str::from_utf8(&body("a", "Smithson")).unwrap());
+    assert_eq!(told(&mut smiths), "Added a");
+    assert_eq!(told(&mut of_smiths), "Added o1");
+    put(&session, std::str::from_utf8(&body("c", "Smithy")).unwrap());
+    put(&session, std::str::from_utf8(&body("d", "Jones")).unwrap());
+    session.delete(patient(), "a", Precondition::None).unwrap();
+    assert_eq!(told(&mut smiths), "Changed c, Removed d, Removed a");
+    assert_eq!(told(&mut of_smiths), "Removed o1");
+    assert_eq!(told(&mut smiths), "");
+    assert!(session.observe_search("Patient?nothing=1").is_err());
+}

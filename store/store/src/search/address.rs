@@ -13,8 +13,8 @@ pub(crate) enum Place {
     Type(ResourceType),
     /// `Patient/1/Type?...` and `Patient/1/*?...`.
     Compartment { compartment: Compartment, id: String, resource_type: Option<ResourceType> },
-    /// `Patient/1/$everything?...` and `Patient/$everything?...`.
-    Everything { compartment: Compartment, id: Option<String> },
+    /// `Patient/1/$everything?...`.
+    Everything { compartment: Compartment, id: String },
     /// `Observation/$lastn?...`.
     LastN,
 }
@@ -39,9 +39,6 @@ impl<'a> Address<'a> {
         let place = match parts[..] {
             [""] => Some(Place::System),
             ["Observation", "$lastn"] => Some(Place::LastN),
-            [owner, "$everything"] => {
-                compartment(owner).map(|compartment| Place::Everything { compartment, id: None })
-            }
             [name] => ResourceType::parse(name).map(Place::Type),
             [owner, id, what] if valid_id(id) => in_compartment(owner, id, what),
             _ => None,
@@ -54,7 +51,7 @@ fn in_compartment(owner: &str, id: &str, what: &str) -> Option<Place> {
     let compartment = compartment(owner)?;
     let id = id.to_owned();
     match what {
-        "$everything" => Some(Place::Everything { compartment, id: Some(id) }),
+        "$everything" => Some(Place::Everything { compartment, id }),
         "*" => Some(Place::Compartment { compartment, id, resource_type: None }),
         name => {
             let resource_type = Some(ResourceType::parse(name)?);
@@ -86,8 +83,7 @@ mod tests {
                 "code=x",
             ),
             ("Patient/1/*", Place::Compartment { compartment, id: id.clone(), resource_type: None }, ""),
-            ("Patient/1/$everything", Place::Everything { compartment, id: Some(id) }, ""),
-            ("Patient/$everything", Place::Everything { compartment, id: None }, ""),
+            ("Patient/1/$everything", Place::Everything { compartment, id }, ""),
             ("Observation/$lastn?max=2", Place::LastN, "max=2"),
         ] {
             assert_eq!(Address::parse(url), Ok(Address { place, query }), "{url}");

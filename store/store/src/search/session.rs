@@ -1,7 +1,7 @@
 //! Searching, as a session does it.
 
 use keepwell_fhir::bundle_writer::SearchMode;
-use keepwell_fhir::{Issue, Subset, subset};
+use keepwell_fhir::{Issue, ResourceType, Subset, subset};
 use keepwell_search::{Criterion, Handling, Query, SortKey, Summary, Total};
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
@@ -9,7 +9,9 @@ use rusqlite::Connection;
 use super::address::{self, Address};
 use super::document::Documents;
 use super::error::SearchError;
+use super::everything::Everything;
 use super::executor::{Executor, Scope};
+use super::last;
 use super::link::{Link, Links, Place};
 use super::oracle::Oracle;
 use super::order::{Orderer, Placed};
@@ -158,6 +160,15 @@ pub(crate) struct Search<'x, 'e> {
     executor: &'x Executor<'e>,
     pub(crate) query: Query,
     issues: Vec<Issue>,
+    special: Special,
+}
+
+/// What an operation asks beside its parameters.
+enum Special {
+    None,
+    Everything(Everything),
+    /// How many of each code.
+    LastN(usize),
 }
 
 /// A page before its links are sealed.
@@ -176,26 +187,43 @@ impl<'x, 'e> Search<'x, 'e> {
         now_ms: i64,
     ) -> Result<Self> {
         let Address { place, query } = Address::parse(url)?;
-        let scope = match &place {
-            address::Place::System => keepwell_search::Scope { now_ms, ..Default::default() },
-            address::Place::Type(resource_type) => {
-                keepwell_search::Scope { resource_type: Some(*resource_type), compartment: None, now_ms }
+        let mut special = Special::None;
+        let mut query = std::borrow::Cow::Borrowed(query);
+        let mut scope = keepwell_search::Scope { now_ms, ..Default::default() };
+        match &place {
+            address::Place::System => {}
+            address::Place::Type(resource_type) => scope.resource_type = Some(*resource_type),
+            address::Place::Compartment { compartment, id, resource_type } => {
+                scope.resource_type = *resource_type;
+                scope.compartment = Some((*compartment, id));
             }
-            address::Place::Compartment { compartment, id, resource_type } => keepwell_search::Scope {
-                resource_type: *resource_type,
-                compartment: Some((*compartment, id)),
-                now_ms,
-            },
-            _ => return Err(SearchError::Address.into()),
-        };
+            address::Place::Everything { compartment, id } => {
+                let (everything, rest) = Everything::parse(*compartment, id.clone(), &query);
+                special = Special::Everything(everything);
+                query = rest.into();
+                scope.compartment = Some((*compartment, id));
+            }
+            address::Place::LastN => {
+                let (max, rest) = last::parse(&query)?;
+                special = Special::LastN(max);
+                query = rest.into();
+                scope.resource_type = ResourceType::parse("Observation");
+            }
+        }
         let parameters = &executor.documents.parameters;
-        let (query, issues) =
-            Query::parse(parameters, &scope, query, handling).map_err(SearchError::Query)?;
-        Ok(Self { executor, query, issues })
+        let (mut query, issues) =
+            Query::parse(parameters, &scope, &query, handling).map_err(SearchError::Query)?;
+        if matches!(special, Special::LastN(_)) {
+            query.sort = last::newest_first(executor);
+        }
+        Ok(Self { executor, query, issues, special })
     }
 
     /// The set that the plan finds.
     pub(crate) fn set(&self) -> Result<Set> {
+        if let Special::Everything(everything) = &self.special {
+            return Ok(Set::exact(everything.find(self.executor, &self.query)?));
+        }
         let oracle = Oracle::new(self.executor);
         let plan = keepwell_search::plan(&self.query, &oracle).map_err(SearchError::Query)?;
         self.executor.evaluate(&plan, &Scope::Types(self.query.types.clone()))
@@ -222,7 +250,7 @@ impl<'x, 'e> Search<'x, 'e> {
         Ok(found)
     }
 
-    fn page(self, link: Option<&Link>) -> Result<Answer> {
+    fn page(&self, link: Option<&Link>) -> Result<Answer> {
         let set = self.set()?;
         let oracle = Oracle::new(self.executor);
         let check = |doc| match set.contains(doc) {
@@ -239,9 +267,12 @@ impl<'x, 'e> Search<'x, 'e> {
             (None, None) => set.is_exact().then(|| set.may().len()),
         };
         if is_count {
-            return Ok(Answer { entries: Vec::new(), total, issues: self.issues, next: None });
+            return Ok(Answer { entries: Vec::new(), total, issues: self.issues.clone(), next: None });
         }
         let count = self.query.count.map_or(PAGE_DEFAULT, |count| (count as usize).min(PAGE_MAX));
+        if let Special::LastN(max) = self.special {
+            return self.last_page(&set, max, &check);
+        }
         let mut found = self.order(set.may(), link.map(|link| &link.after), count + 1, &check)?;
         let has_more = found.len() > count;
         found.truncate(count);
@@ -252,10 +283,29 @@ impl<'x, 'e> Search<'x, 'e> {
         for doc in &matches {
             entries.push(self.entry(*doc, SearchMode::Match)?);
         }
-        for doc in self.executor.included(&matches, &self.query.includes)? {
+        let mut included = self.executor.included(&matches, &self.query.includes)?;
+        if let Special::Everything(everything) = &self.special {
+            included.extend(everything.supporting(self.executor, &matches, set.may())?);
+        }
+        for doc in included {
             entries.push(self.entry(doc, SearchMode::Include)?);
         }
-        Ok(Answer { entries, total, issues: self.issues, next })
+        Ok(Answer { entries, total, issues: self.issues.clone(), next })
+    }
+
+    /// The answer of `$lastn`, which has one page.
+    fn last_page(&self, set: &Set, max: usize, check: &impl Fn(u32) -> Result<bool>) -> Result<Answer> {
+        if set.may().len() > last::LASTN_MAX {
+            return Err(SearchError::TooCostly("$lastn looks at 100,000 observations at the most").into());
+        }
+        let found = self.order(set.may(), None, usize::MAX, check)?;
+        let found = last::of_each_code(self.executor, found, max)?;
+        let mut entries = Vec::with_capacity(found.len());
+        for placed in &found {
+            entries.push(self.entry(placed.doc, SearchMode::Match)?);
+        }
+        let total = Some(entries.len() as u64);
+        Ok(Answer { entries, total, issues: self.issues.clone(), next: None })
     }
 
     pub(crate) fn order(
