@@ -4,6 +4,7 @@
 //! finished belongs to no snapshot: after a step that failed or was rolled back, the host drops the merge and
 //! removes the blocks of [`Merge::segment`].
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,12 +24,6 @@ use crate::superseded::Superseded;
 pub const FAN_OUT: u32 = 4;
 /// The fan-out for as long as much more is coming: a third less writing, for twice the segments.
 pub const BULK_FAN_OUT: u32 = 8;
-/// Blocks of the largest segment of the lowest level.
-const LEVEL_BLOCKS: u32 = 16;
-/// How many times larger a segment of the next level is: less than the least fan-out, since lists share more when
-/// they are merged, and a merged segment must not stay on the level of those that it was made of.
-const LEVEL_BASE: u32 = 3;
-
 /// Which segments to merge.
 #[derive(Clone, Copy, Debug)]
 pub enum Choice<'a> {
@@ -96,18 +91,24 @@ impl Snapshot {
     }
 }
 
-/// The newest segments, back to the first of enough that have one level; smaller ones among them come along.
+/// The neighbours to merge next: at least `fan_out`, of which none has more than the share of two, so that no block
+/// is written again for a few new ones. Small ones go first, and many at once.
 fn tier(segments: &[Arc<Segment>], fan_out: u32) -> Option<&[Arc<Segment>]> {
-    let level = |segment: &Arc<Segment>| {
-        (segment.directory.len() / LEVEL_BLOCKS).checked_ilog(LEVEL_BASE).unwrap_or_default()
-    };
-    let levels: Vec<u32> = segments.iter().map(level).collect();
-    (0..=levels.iter().copied().max()?).find_map(|level| {
-        let newest = levels.iter().rev().take_while(|other| **other <= level);
-        let (count, same) =
-            newest.fold((0, 0), |(count, same), other| (count + 1, same + u32::from(*other == level)));
-        (same >= fan_out.max(2)).then(|| &segments[segments.len() - count..])
-    })
+    let fan_out = fan_out.max(2);
+    let blocks: Vec<u64> = segments.iter().map(|segment| u64::from(segment.directory.len().max(1))).collect();
+    let mut best: Option<(u32, Reverse<usize>, usize)> = None;
+    for first in 0..blocks.len() {
+        let (mut total, mut largest) = (0, 0);
+        for (count, blocks) in (1..).zip(&blocks[first..]) {
+            total += blocks;
+            largest = largest.max(*blocks);
+            if count >= fan_out as usize && 2 * total >= u64::from(fan_out) * largest {
+                let candidate = (largest.ilog2(), Reverse(count), first);
+                best = Some(best.map_or(candidate, |best| best.min(candidate)));
+            }
+        }
+    }
+    best.map(|(_, Reverse(count), first)| &segments[first..first + count])
 }
 
 fn covers_any(bounds: Bounds, docs: &RoaringBitmap) -> bool {
