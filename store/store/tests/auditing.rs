@@ -26,7 +26,7 @@ type Call = (&'static str, Action, fn(&Session));
 type PrivilegedCall = (&'static str, Action, for<'s> fn(&Privileged<'s>));
 
 /// The calls of a session. Each succeeds on a store with `Patient/p`, which has an attachment.
-const SESSION: [Call; 25] = [
+const SESSION: [Call; 26] = [
     ("create", Action::Create, |session| drop(session.create(patient(), &body("x", "B")).unwrap())),
     ("create_if_none_exist", Action::Create, |session| {
         session.create_if_none_exist(patient(), &body("x", "C"), "identifier=none").unwrap();
@@ -77,6 +77,7 @@ const SESSION: [Call; 25] = [
         assert!(!session.remove_search_parameter("urn:none").unwrap());
     }),
     ("observe_search", Action::Search, |session| drop(session.observe_search("Patient").unwrap())),
+    ("explain_search", Action::Search, |session| drop(session.explain_search("Patient?name=a").unwrap())),
     ("read_attachment", Action::AttachmentRead, |session| {
         let binary = ResourceType::parse("Binary").unwrap();
         let written = session.create_binary("text/plain", &mut &b"b".repeat(40_000)[..]).unwrap();

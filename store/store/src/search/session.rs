@@ -11,6 +11,7 @@ use super::document::Documents;
 use super::error::SearchError;
 use super::everything::Everything;
 use super::executor::{Executor, Scope};
+use super::explain::{self, PlanStep};
 use super::last;
 use super::link::{Link, Links, Place};
 use super::oracle::Oracle;
@@ -76,6 +77,31 @@ impl Session {
 }
 
 impl Session {
+    /// How a search would be answered.
+    ///
+    /// # Errors
+    /// Those of [`Self::search`].
+    pub fn explain_search(&self, url: &str) -> Result<Vec<PlanStep>> {
+        let open = self.enter()?;
+        let mut reader = self.store.inner.reader(&open)?;
+        let reader = &mut *reader;
+        let done = (|| {
+            let (transaction, state) = open.index.read(&reader.connection)?;
+            check_complete(&transaction, &state)?;
+            let view = View::new(&state, &transaction, None)?;
+            let documents = Documents::new(&transaction, &open.attachments, &state.known, Vec::new());
+            let executor = Executor { view, documents };
+            let search = Search::parse(&executor, url, Handling::Strict, self.store.inner.now_ms())?;
+            let oracle = Oracle::new(&executor);
+            let plan = keepwell_search::plan(&search.query, &oracle).map_err(SearchError::Query)?;
+            explain::steps(&executor, &plan)
+        })();
+        let mut event = ReadEvent::of(Action::Search, None, None);
+        event.detail = Some(serde_json::json!({ "query": url, "explain": true }).to_string());
+        self.note(&open, event, &done)?;
+        done
+    }
+
     /// Goes on making the index, where it does not have everything yet: for a store that an older program wrote, or
     /// for a search parameter that was added. The store does so by itself while it is open; this is for a host that
     /// wants it sooner. One call is one short step; call it until [`IndexProgress::is_complete`].
