@@ -20,6 +20,9 @@ const MERGED_BLOCKS_MIN: u32 = 32;
 /// Who merges so many blocks at once is going to write many more.
 const BULK_BLOCKS: u32 = 512;
 
+/// Blocks that are removed at most for each that may be merged, so that removing keeps up.
+const SWEPT_FOR_MERGED: u32 = 2;
+
 const CHANGES_OF: &str = "
     -- IndexTransaction::erase
     SELECT change FROM resource_version WHERE resource = ?1";
@@ -166,6 +169,11 @@ pub(super) fn merge_some(
     blocks: u32,
 ) -> Result<Snapshot> {
     let mut tables = Tables(connection);
+    // Blocks of merged segments go once no reader has a state with them.
+    let snapshot = match snapshot.garbage_blocks() {
+        0 => snapshot,
+        _ => snapshot.sweep(&mut tables, blocks.saturating_mul(SWEPT_FOR_MERGED))?,
+    };
     let choice = Choice::Tiered(if blocks >= BULK_BLOCKS { BULK_FAN_OUT } else { FAN_OUT });
     if merge.is_none() && snapshot.merge(choice, 0).is_some() {
         // Only now is it worth asking which superseded versions no link to a page can lead to any more.
