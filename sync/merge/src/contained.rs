@@ -25,7 +25,14 @@ impl Contained {
             return Self::default();
         }
         let (of_result, of_mine, of_theirs) = (references(result), references(mine), references(theirs));
-        let missing = of_result.iter().filter(|id| known.contains(*id) && !in_result.contains(*id));
+        // A reference that a side itself left without its resource is not for a merge to mend.
+        let (in_mine, in_theirs) = (ids(mine), ids(theirs));
+        let hangs = |id: &str| {
+            (of_mine.contains(id) && !in_mine.contains(id))
+                || (of_theirs.contains(id) && !in_theirs.contains(id))
+        };
+        let is_missing = |id: &&&str| known.contains(**id) && !in_result.contains(**id) && !hangs(id);
+        let missing = of_result.iter().filter(is_missing);
         let is_lost = |id: &&str| of_mine.contains(id) && of_theirs.contains(id) && !of_result.contains(id);
         Self {
             missing: missing.map(|id| (*id).to_owned()).collect(),

@@ -3,7 +3,7 @@
 //! Items that either side added are kept; those that one side removed and the other left alone go; those that one side
 //! removed and the other changed wait for a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::align::{Item, Places, align, interleave};
 use crate::conflict::{Offer, Reason};
@@ -37,18 +37,28 @@ impl<'a> Pass<'a, '_> {
         self.has_joined_list = true;
         let mark = self.mark();
         let mut written: Vec<Vec<Written>> = Vec::with_capacity(places.len());
+        let mut keys = Vec::new();
         let mut has_both = false;
         for place in &places {
             let versions = item_versions(&items, *place);
             let index = place.theirs.or(place.base).or(place.mine);
+            let conflicts = self.conflicts.len();
             let of_item = self.below(slot.name, index, |pass| pass.item(rule, versions));
             has_both |= of_item.len() > 1;
+            if self.conflicts.len() == conflicts {
+                keys.extend(of_item.iter().filter_map(|item| self.key_of(rule, item)));
+            } else {
+                // Whatever is chosen, its key must not be there yet.
+                let of = |item: Option<Item<'_, '_>>| key(item?, rule.identities.first()?, self.server);
+                let either: BTreeSet<_> = of(versions.mine).into_iter().chain(of(versions.theirs)).collect();
+                keys.extend(either);
+            }
             written.push(of_item);
         }
         let order = order(&places, &items);
         let all = || order.iter().flat_map(|number| &written[*number]);
         // Two items that a person wants side by side may have the same key.
-        if !has_both && self.has_new_duplicate(rule, &items, all()) {
+        if !has_both && self.has_new_duplicate(rule, &items, keys) {
             self.roll_back(mark);
             return self.contest_slot(object, slot, Reason::DuplicateKey);
         }
@@ -150,18 +160,20 @@ impl<'a> Pass<'a, '_> {
         sides.into_iter().filter_map(|side| *versions.of(side)).map(written).collect()
     }
 
+    /// The identity of an item of the result.
+    fn key_of(&self, rule: &ListRule, item: &Written) -> Option<Vec<u8>> {
+        rule.identities.first()?.of(&Json::read(item.value.as_deref()?)?, self.server)
+    }
+
     /// Whether a key is there more often than in any of the versions.
-    fn has_new_duplicate<'w>(
+    fn has_new_duplicate(
         &self,
         rule: &ListRule,
         items: &Sides<Vec<Item<'_, '_>>>,
-        all: impl Iterator<Item = &'w Written>,
+        keys: Vec<Vec<u8>>,
     ) -> bool {
         let Some(identity) = rule.identities.first() else { return false };
-        let json = |item: &Written| {
-            item.value.as_deref().and_then(Json::read).and_then(|json| identity.of(&json, self.server))
-        };
-        let found = counts(all.filter_map(json));
+        let found = counts(keys.into_iter());
         if found.values().all(|count| *count < 2) {
             return false;
         }

@@ -12,7 +12,8 @@ use crate::error::{MergeError, ResolveError};
 use crate::json::Json;
 use crate::outcome::{Conflicted, Decision, Merged, Outcome};
 use crate::pass::{BadAnswer, Pass, Plan};
-use crate::resource::kind;
+use crate::resource::{is_touched, kind};
+use crate::rules::Rules;
 use crate::sides::{Side, Sides};
 
 /// How often a merge is done again since its result turned out not to hold together.
@@ -237,7 +238,8 @@ impl Merger {
         let mut lists = None;
         for (mine, theirs) in [(Some(result), theirs), (mine, Some(result))] {
             let again = self.run(Sides { base, mine, theirs }, plan, &[]);
-            let is_same = Json::read(&again.out).is_some_and(|again| again.same(result));
+            let is_same = Json::read(&again.out)
+                .is_some_and(|again| !is_touched(Rules::get(), kind(result), result, &again));
             if !is_same || !again.conflicts.is_empty() {
                 let paths = again.conflicts.iter().map(|conflict| list_of(&conflict.path).to_owned());
                 lists.get_or_insert_with(BTreeSet::new).extend(paths);

@@ -32,7 +32,7 @@ impl<'a> Pass<'a, '_> {
 }
 
 /// Whether the narrative of a side can be made again from its data; so can none.
-fn is_generated(slot: &Slot<'_, '_>, side: Side) -> bool {
+pub(crate) fn is_generated(slot: &Slot<'_, '_>, side: Side) -> bool {
     let mut members = slot.members.of(side).iter();
     members.all(|member| member.value.get("status").and_then(|status| status.text()) == Some("generated"))
 }

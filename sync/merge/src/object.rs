@@ -14,7 +14,7 @@ use crate::key::{By, Component, Key};
 use crate::list::side_items;
 use crate::outcome::Action;
 use crate::pass::{Chosen, Pass};
-use crate::rules::{GroupNumber, ListKind, Rule, Rules};
+use crate::rules::{GroupNumber, ListKind, ListNumber, Rule, Rules};
 use crate::sides::{Change, Side, Sides};
 
 /// An element of an object in its versions.
@@ -196,18 +196,25 @@ impl<'a, 'c> Pass<'a, 'c> {
             (Rule::Narrative, _) => self.narrative(object, slot),
             // A label that one side removed may have to stay.
             (Rule::Meta(context), _) => self.child(object, slot, context),
-            (Rule::List(list), _) if self.rules.list(list).kind != ListKind::Plain => {
-                self.list(object, slot, list)
-            }
+            (Rule::List(list), _) if self.may_keep(list) => self.list(object, slot, list),
             (_, Change::Mine) => self.take(name, Action::TookMine, &members.mine),
             (_, Change::Theirs) | (Rule::Theirs, _) => self.take(name, Action::TookTheirs, &members.theirs),
             (_, Change::Same) => self.take(name, Action::Agreed, &members.theirs),
-            (Rule::Reference, Change::Both) if self.same_target(slot, Side::Mine, Side::Theirs) => {
+            (Rule::Reference, Change::Both) if self.only_spells_target(slot) => {
                 self.take(name, Action::Agreed, &members.theirs);
             }
             (Rule::Children(context), Change::Both) => self.child(object, slot, context),
             (Rule::List(list), Change::Both) => self.list(object, slot, list),
             (_, Change::Both) => self.contest_slot(object, slot, Reason::BothChanged),
+        }
+    }
+
+    /// Whether an item that only one side removed may stay in a list.
+    fn may_keep(&self, list: ListNumber) -> bool {
+        match self.rules.list(list).kind {
+            ListKind::Plain => false,
+            ListKind::Labels => self.facts.touched.mine && self.facts.touched.theirs,
+            ListKind::Contained => !self.plan.kept.is_empty(),
         }
     }
 
@@ -241,6 +248,18 @@ impl<'a, 'c> Pass<'a, 'c> {
         if !self.below(slot.name, None, |pass| pass.object(context, versions)) {
             self.out.truncate(start);
         }
+    }
+
+    /// Whether the two sides of a reference differ only in the spelling of one target.
+    fn only_spells_target(&self, slot: &Slot<'_, 'a>) -> bool {
+        let Some(Sides { mine: Some(mine), theirs: Some(theirs), .. }) = slot.objects() else { return false };
+        let is_in_theirs = |member: &Member<'_>| {
+            member.key == "reference"
+                || theirs.get(&member.key).is_some_and(|other| other.same(&member.value))
+        };
+        mine.members().len() == theirs.members().len()
+            && mine.members().iter().all(is_in_theirs)
+            && self.same_target(slot, Side::Mine, Side::Theirs)
     }
 
     /// Whether two versions of a reference point at the same.

@@ -9,6 +9,7 @@ use crate::align::{Item, same};
 use crate::conflict::{Offer, Reason};
 use crate::json::{Json, Shape};
 use crate::list::side_items;
+use crate::narrative::is_generated;
 use crate::object::{Object, Slot};
 use crate::pass::{Chosen, Facts, Pass, parts};
 use crate::rules::{Class, ListKind, Rule, Rules};
@@ -153,9 +154,13 @@ impl<'a> Pass<'a, '_> {
             Class::Element | Class::Final => Reason::Final,
         };
         let with_identifiers = rule.class == Class::Final && !is_signed;
-        let adds = |from, to| self.only_adds(kind, from, to, with_identifiers);
-        // A side may also have taken over all of the other and added to it: it has been merged before.
-        let is_harmless = adds(base, mine) || adds(base, theirs) || adds(mine, theirs) || adds(theirs, mine);
+        let adds = |from, to, may_drop| self.only_adds(kind, from, to, with_identifiers, may_drop);
+        // A side may also have taken over all of the other and added to it: it has been merged before, which may have
+        // dropped the narrative.
+        let is_harmless = adds(base, mine, false)
+            || adds(base, theirs, false)
+            || adds(mine, theirs, true)
+            || adds(theirs, mine, true);
         (!is_harmless).then(|| Whole::because(reason))
     }
 
@@ -183,13 +188,21 @@ impl<'a> Pass<'a, '_> {
             }
     }
 
-    /// Whether the second version is the first one with more notes or other tags, and with more identifiers if these
-    /// count as well.
-    fn only_adds(&self, kind: ResourceType, from: &Json<'a>, to: &Json<'a>, with_identifiers: bool) -> bool {
+    /// Whether the second version is the first one with more notes or other tags, and also with more identifiers or
+    /// without a generated narrative if these count.
+    fn only_adds(
+        &self,
+        kind: ResourceType,
+        from: &Json<'a>,
+        to: &Json<'a>,
+        with_identifiers: bool,
+        may_drop_text: bool,
+    ) -> bool {
         let object = Object::new(self.rules, Some(Context::of(kind)), between(from, to));
         object.slots.iter().filter(|slot| slot.is_changed()).all(|slot| match slot.name {
             "meta" => self.changes_only_tags(slot),
             "note" => adds_items(slot),
+            "text" => may_drop_text && slot.members.mine.is_empty() && is_generated(slot, Side::Theirs),
             "identifier" => with_identifiers && adds_items(slot),
             _ => false,
         })
@@ -249,7 +262,7 @@ fn facts<'a>(
 }
 
 /// Whether two versions differ in anything but what a server sets.
-fn is_touched<'a>(rules: &Rules, kind: Option<ResourceType>, from: &Json<'a>, to: &Json<'a>) -> bool {
+pub(crate) fn is_touched(rules: &Rules, kind: Option<ResourceType>, from: &Json<'_>, to: &Json<'_>) -> bool {
     let object = Object::new(rules, kind.map(Context::of), between(from, to));
     object.slots.iter().filter(|slot| slot.is_changed()).any(|slot| {
         let Rule::Meta(context) = slot.rule else { return slot.rule != Rule::Theirs };
