@@ -72,6 +72,12 @@ impl Known {
         Ok(Self { edition, parameters, custom })
     }
 
+    /// Whether a term is one of a parameter that does not know all resources yet.
+    pub(crate) fn is_unfinished(&self, term: &[u8]) -> bool {
+        let is_of = |custom: &Custom| term.starts_with(&custom.number.0.to_be_bytes());
+        self.custom.iter().any(|custom| !custom.is_ready() && is_of(custom))
+    }
+
     /// Whether every parameter that a query names knows all resources.
     ///
     /// # Errors

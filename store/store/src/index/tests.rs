@@ -140,3 +140,24 @@ fn nothing_of_a_purged_resource_is_left_in_any_block() {
     drop(writer);
     assert_eq!(session.search("Patient?_summary=count").unwrap().total, Some(2_200));
 }
+
+#[test]
+fn verify_names_a_version_that_the_index_lost() {
+    let (home, store) = Home::new();
+    let first = session(&store);
+    for number in 0..20 {
+        put(&first, &format!("p{number}"), "Kept");
+    }
+    let options = crate::VerifyOptions { index: true, ..Default::default() };
+    assert!(first.verify(options, &mut |_| ()).unwrap().is_sound());
+    drop(first);
+    {
+        let open = store.inner.enter(None).unwrap();
+        let writer = open.writer();
+        writer.connection().execute("DELETE FROM search_pending WHERE last = 7", []).unwrap();
+    }
+    let store = home.reopened(store);
+    let report = session(&store).verify(options, &mut |_| ()).unwrap();
+    let found: Vec<_> = report.defects.iter().map(|defect| (defect.kind, defect.id.as_deref())).collect();
+    assert_eq!(found, [(crate::DefectKind::Index, Some("p6"))]);
+}

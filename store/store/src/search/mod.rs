@@ -28,7 +28,7 @@ mod sort_key;
 pub use chain::LINKS_FOLLOWED_MAX;
 pub(crate) use document::{Documents, Tools};
 pub use error::SearchError;
-pub(crate) use executor::Executor;
+pub(crate) use executor::{Executor, Scope};
 pub use explain::PlanStep;
 pub use include::{INCLUDED_MAX, ITERATIONS_MAX};
 pub use last::LASTN_MAX;

@@ -9,6 +9,7 @@
 
 mod attachments;
 mod changes;
+mod index;
 mod resources;
 
 use keepwell_fhir::ResourceType;
@@ -30,13 +31,16 @@ const PROGRESS_ROWS: u64 = 1_000;
 pub struct VerifyOptions {
     /// Whether each relative reference of a current version leads to a resource of this store.
     pub references: bool,
+    /// Whether every resource is taken apart and looked for in the search index; otherwise one in fifty is.
+    pub index: bool,
 }
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct VerifyProgress {
-    /// What is being looked at: `database`, `audit`, `changes`, `resources`, `attachments`.
+    /// What is being looked at: `database`, `audit`, `changes`, `resources`, `attachments`,
+    /// `index`.
     pub step: &'static str,
     /// How many of them have been.
     pub done: u64,
@@ -60,6 +64,9 @@ pub enum DefectKind {
     Attachment,
     /// A reference leads nowhere ([`VerifyOptions::references`]).
     DanglingReference(ResourceType),
+    /// The search index does not have the version, has it and should not, or does not find it by what its body says:
+    /// it can be made anew from the bodies.
+    Index,
     /// The change log has a gap, a row out of place, or cannot be read further, at this sequence.
     ChangeLog(i64),
 }
@@ -169,7 +176,9 @@ impl Verification<'_> {
         self.report.audit = self.audit()?;
         let latest = self.changes()?;
         self.resources(&latest, options)?;
-        self.attachments()
+        self.attachments()?;
+        self.tell("index", 0, 0);
+        self.index(options)
     }
 
     /// On a connection of its own, which may empty the log first and may meet damage.

@@ -143,7 +143,7 @@ fn marks_json(report: &backup::Report) -> Value {
 }
 
 pub(super) fn verify(context: &Context, args: &VerifyArgs) -> Result<()> {
-    let options = VerifyOptions { references: args.references };
+    let options = VerifyOptions { references: args.references, ..VerifyOptions::default() };
     let report = context.with(|session| look(session, options))?;
     context.out.show(|| report_json(&report), |out| write_verified(&report, out))?;
     if report.is_sound() { Ok(()) } else { Err(Error::Corrupt.into()) }
