@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Patch(PatchArgs),
     Delete(DeleteArgs),
     History(HistoryArgs),
+    Search(SearchArgs),
     Bundle(BundleArgs),
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -343,6 +344,50 @@ pub(crate) struct HistoryArgs {
     /// Print a FHIR Bundle of type history, with the resources
     #[arg(long)]
     pub(crate) bundle: bool,
+}
+
+/// Search as on a FHIR server: the same string, the same answer, from what is here
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell search 'Patient?family=lee&birthdate=lt1980'
+  keepwell search 'Observation?code=http://loinc.org|8480-6&_sort=-date&_count=5' --columns subject,value,effective
+  keepwell search 'Observation?patient.gender=female&date=ge2020' --all --format csv
+  keepwell search 'Patient/42/$everything' --all --format ndjson
+  keepwell search 'Patient?_has:Observation:patient:code=8480-6' --explain")]
+pub(crate) struct SearchArgs {
+    /// What would stand after the base URL of a server, or the link to the next page
+    #[arg(value_name = "TYPE?QUERY")]
+    pub(crate) query: String,
+    /// How to print what is found; --json is the same as --format json
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: SearchFormat,
+    /// Elements to show in tables and CSV, such as subject,value,code.coding.code [default: the most telling ones]
+    #[arg(long, value_name = "ELEMENTS", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Follow the links to the end instead of printing one page
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Ignore parameters that are not known, and say which
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    /// Say how the search would be done, instead of doing it
+    #[arg(long, conflicts_with_all = ["all", "columns", "lenient"])]
+    pub(crate) explain: bool,
+}
+
+/// How found resources are printed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchFormat {
+    /// A row for each
+    #[default]
+    Table,
+    /// The searchset Bundle of each page
+    Json,
+    /// A resource a line
+    Ndjson,
+    /// A row for each, for spreadsheets (RFC 4180)
+    Csv,
 }
 
 /// Carry out a transaction or batch Bundle, and print the response Bundle
@@ -659,6 +704,7 @@ Examples:
   keepwell bench store --data patients.ndjson")]
 pub(crate) enum BenchCommand {
     Store(BenchStoreArgs),
+    Search(BenchSearchArgs),
     #[command(hide = true)]
     Import(BenchImportArgs),
 }
@@ -680,6 +726,27 @@ pub(crate) struct BenchStoreArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) rounds: usize,
     /// Where the stores are made; an encrypted or slow disk tells [default: the temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+/// Speed of searches, and of an import with all indexes, against bare SQLCipher and reads by id
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell bench search --data synthea/*.ndjson.zst --json
+  keepwell bench search --data synthea/*.ndjson.zst --resources 3000000 --extract examples --json")]
+pub(crate) struct BenchSearchArgs {
+    /// Bundles and NDJSON to import: files, or folders of them
+    #[arg(long, required = true, num_args = 1.., value_name = "FILES")]
+    pub(crate) data: Vec<PathBuf>,
+    /// How many resources to store: more than there are means copies under new ids [default: each once]
+    #[arg(long, value_name = "N")]
+    pub(crate) resources: Option<u64>,
+    /// Take the resources in these files and folders apart for extract_us, instead of the imported ones
+    #[arg(long, num_args = 1.., value_name = "PATHS")]
+    pub(crate) extract: Vec<PathBuf>,
+    /// Where the stores are made [default: the temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
 }

@@ -5,7 +5,9 @@
 
 mod baseline;
 mod bodies;
+mod copies;
 mod ingest;
+mod search;
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -18,14 +20,16 @@ use std::time::Instant;
 use keepwell_fhir::{ResourceType, Walker};
 use keepwell_sample::Sample;
 use keepwell_sqlcipher::Options;
-use keepwell_store::{CHANGES_PAGE_MAX, ImportOptions, Operation, Store};
+use keepwell_store::{CHANGES_PAGE_MAX, ImportOptions, ImportSource, Operation, Store, StoreOptions};
 use keepwell_vault::MemoryKeychain;
 use serde_json::{Value, json};
 
+use self::copies::Copies;
 use self::ingest::Ingest;
-use crate::args::{BenchImportArgs, BenchStoreArgs};
+use crate::args::{BenchImportArgs, BenchSearchArgs, BenchStoreArgs};
 use crate::exit::{Failure, Result, io as io_failure};
 use crate::files;
+use crate::lines::Lines;
 use crate::output::{Output, Table};
 use crate::progress;
 
@@ -121,7 +125,8 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let mut counted = None;
     step("mixing");
     let mixed = place.join("mixed.ndjson");
-    bodies::mixed(data, &mixed)?;
+    fs::write(&mixed, bodies::mixed(data)?.join("\n"))
+        .map_err(io_failure("writing a file to measure with"))?;
     // By turns, so that a busy minute of the machine does not fall on one of the two alone.
     for _ in 0..rounds {
         step("bare SQLCipher");
@@ -188,6 +193,96 @@ fn size_of(directory: &Path) -> std::io::Result<u64> {
         bytes += if found.is_dir() { size_of(&entry.path())? } else { found.len() };
     }
     Ok(bytes)
+}
+
+/// `bench search`.
+pub(crate) fn search(out: Output, args: &BenchSearchArgs) -> Result<()> {
+    let failed = io_failure("making a folder to measure in");
+    let parent = args.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let place = tempfile::Builder::new().prefix("keepwell-bench-").tempdir_in(parent).map_err(&failed)?;
+    let bar = progress::bar("measuring", Some(4));
+    let step = |name: &'static str| {
+        bar.set_message(name);
+        bar.inc(1);
+    };
+    let data = &files::listed(&args.data)?;
+    let keychain = Arc::new(MemoryKeychain::new());
+    let options = ingest::options(false, &keychain);
+    let plain =
+        Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
+    step("bare SQLCipher");
+    let baseline = baseline::run(data, place.path(), ImportOptions::default().batch, &plain)?;
+    let raw_insert_per_s = baseline.resources as f64 / baseline.inserting.as_secs_f64();
+    step("import");
+    let directory = place.path().join("store");
+    let wanted = args.resources.unwrap_or(baseline.resources);
+    let ingest = import_copies(&directory, options, data, wanted)?;
+    // Copies are as long as the originals.
+    let json_bytes = baseline.json_bytes as f64 * ingest.resources as f64 / baseline.resources as f64;
+    let disk_bytes = size_of(&directory).map_err(io_failure("measuring a store"))?;
+    step("searches");
+    let store = Store::open(&directory, ingest::options(false, &keychain))?;
+    store.unlock(None)?;
+    let session = ingest::session(&store)?;
+    let timings = search::run(&session)?;
+    session.close()?;
+    store.lock()?;
+    step("extraction");
+    let mut bodies = Vec::new();
+    for file in files::listed(if args.extract.is_empty() { data } else { &args.extract })? {
+        bodies.extend(bodies::of_file(&file)?);
+    }
+    let extract_us = search::extract_us(&bodies);
+    bar.finish_and_clear();
+    let queries: serde_json::Map<_, _> =
+        timings.iter().map(|timing| (timing.name.to_owned(), timing.json())).collect();
+    let figures = json!({
+        "resources": ingest.resources,
+        "ingest_per_s": ingest.per_second().round(),
+        "raw_insert_per_s": raw_insert_per_s.round(),
+        "ingest_vs_raw": rounded(ingest.per_second() / raw_insert_per_s),
+        "tail_vs_head": rounded(ingest.tail_vs_head()),
+        "disk_vs_json": rounded(disk_bytes as f64 / json_bytes),
+        "json_bytes": json_bytes.round(),
+        "disk_bytes": disk_bytes,
+        "extract_us": rounded(extract_us),
+        "queries": queries,
+    });
+    out.show(
+        || figures.clone(),
+        |out| {
+            let mut table = Table::new(&["", ""]);
+            for (name, value) in figures.as_object().into_iter().flatten() {
+                if name != "queries" {
+                    table.row([name.clone(), value.to_string()]);
+                }
+            }
+            table.write(out)?;
+            writeln!(out)?;
+            let mut table = Table::new(&["query", "p50 ms", "against reads by id", "entries"]);
+            for timing in &timings {
+                table.row(timing.cells());
+            }
+            table.write(out)
+        },
+    )
+}
+
+/// Makes a store of so many resources.
+fn import_copies(
+    directory: &Path,
+    options: StoreOptions,
+    files: &[PathBuf],
+    resources: u64,
+) -> Result<Ingest> {
+    let copies = Copies::of(files)?;
+    let store = Store::create(directory, options, None)?;
+    let lines = Lines::new(copies.lines(resources), Arc::default());
+    // Links between the entries of a Bundle lead to resources, as they would after a transaction: chains follow them.
+    let import = ImportOptions { rewrite_references: true, ..ImportOptions::default() };
+    let ingest = ingest::run(&store, [ImportSource::reader("copies", lines)], &import)?;
+    store.lock()?;
+    Ok(ingest)
 }
 
 /// From a closed store to one that answers, in ms.

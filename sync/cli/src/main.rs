@@ -3,6 +3,7 @@
 
 mod args;
 mod bench;
+mod cells;
 mod commands;
 mod context;
 mod demo;

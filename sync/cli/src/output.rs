@@ -22,6 +22,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether programs read what is printed.
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints `value` for programs, or what `people` writes.
     pub(crate) fn show(
         &self,
@@ -42,7 +47,7 @@ impl Output {
 }
 
 /// A reader that has gone, as `head` does, is no failure.
-fn stdout_failure(error: io::Error) -> Failure {
+pub(crate) fn stdout_failure(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::NobodyReads,
         _ => io_failure("writing to standard output")(error),
@@ -92,13 +97,13 @@ pub(crate) fn refuse_terminal(path: Option<&Path>) -> Result<()> {
 
 /// A table with aligned columns; numbers are right-aligned.
 pub(crate) struct Table {
-    header: Vec<&'static str>,
+    header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(header: &[&'static str]) -> Self {
-        Self { header: header.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(header: &[&str]) -> Self {
+        Self { header: header.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
     }
 
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
@@ -109,7 +114,7 @@ impl Table {
         let columns = self.header.len();
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-            cells.chain([self.header[column].len()]).max().unwrap_or(0)
+            cells.chain([self.header[column].chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<_> = (0..columns).map(width).collect();
         let is_number = |column: usize| {
@@ -120,9 +125,8 @@ impl Table {
                 })
         };
         let right: Vec<_> = (0..columns).map(is_number).collect();
-        let header: Vec<_> = self.header.iter().map(|&name| name.to_owned()).collect();
         if self.header.iter().any(|name| !name.is_empty()) {
-            write_row(out, &header, &widths, &right)?;
+            write_row(out, &self.header, &widths, &right)?;
         }
         self.rows.iter().try_for_each(|row| write_row(out, row, &widths, &right))
     }

@@ -1,7 +1,7 @@
 //! The resources of files as an import meets them: for the baseline and for the walker.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -46,31 +46,23 @@ pub(super) fn of_file(path: &Path) -> Result<Vec<Body>> {
     Ok(bodies)
 }
 
-/// Writes the documents of all files to one NDJSON file, each file spread evenly over the whole, so that every part of
-/// it holds the same mixture: what is slower at its end is slower for what was stored before, not for other data.
-pub(super) fn mixed(files: &[PathBuf], to: &Path) -> Result<()> {
-    let contents = files.iter().map(|file| decompressed(file)).collect::<Result<Vec<_>>>()?;
+/// The documents of all files, each file spread evenly over the whole, so that every part of it holds the same
+/// mixture: what is slower at its end is slower for what was stored before, not for other data.
+pub(super) fn mixed(files: &[PathBuf]) -> Result<Vec<String>> {
     let mut documents = Vec::new();
-    for content in &contents {
-        let of_file = serde_json::Deserializer::from_slice(content)
+    for file in files {
+        let content = decompressed(file)?;
+        let of_file = serde_json::Deserializer::from_slice(&content)
             .into_iter::<&RawValue>()
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| Error::Argument("a file of --data is not JSON"))?;
         let count = of_file.len() as f64;
-        documents.extend(
-            of_file.into_iter().enumerate().map(|(place, document)| (place as f64 / count, document)),
-        );
+        // Between the tokens of JSON a line feed is a space.
+        let lines = of_file.into_iter().map(|document| document.get().replace('\n', " "));
+        documents.extend(lines.enumerate().map(|(place, line)| (place as f64 / count, line)));
     }
     documents.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let failed = io_failure("writing a file to measure with");
-    let mut out = BufWriter::new(File::create_new(to).map_err(&failed)?);
-    for (_, document) in documents {
-        // Between the tokens of JSON a line feed is a space.
-        let line = document.get().replace('\n', " ");
-        writeln!(out, "{line}").map_err(&failed)?;
-    }
-    out.flush().map_err(&failed)?;
-    Ok(())
+    Ok(documents.into_iter().map(|(_, line)| line).collect())
 }
 
 fn body(walker: &mut Walker, json: &[u8], place: usize) -> Result<Body> {

@@ -62,18 +62,21 @@ impl Ingest {
     }
 }
 
-/// Imports `files`, one after the other.
-pub(super) fn run(store: &Store, files: &[PathBuf]) -> Result<Ingest> {
+/// Imports one source after the other.
+pub(super) fn run<'s>(
+    store: &Store,
+    sources: impl IntoIterator<Item = ImportSource<'s>>,
+    options: &ImportOptions,
+) -> Result<Ingest> {
     let session = session(store)?;
     let started = Instant::now();
     let mut ingest = Ingest { resources: 0, elapsed: Duration::ZERO, marks: Vec::new() };
-    for file in files {
+    for source in sources {
         let before = ingest.resources;
         let marks = &mut ingest.marks;
-        let report =
-            session.import(ImportSource::file(file), &ImportOptions::default(), &mut |progress| {
-                marks.push((started.elapsed().as_secs_f64(), (before + progress.resources) as f64));
-            })?;
+        let report = session.import(source, options, &mut |progress| {
+            marks.push((started.elapsed().as_secs_f64(), (before + progress.resources) as f64));
+        })?;
         ingest.resources += report.resources();
     }
     ingest.elapsed = started.elapsed();
@@ -89,7 +92,8 @@ pub(super) fn into_new_store(
     wipe: bool,
 ) -> Result<Ingest> {
     let store = Store::create(directory, options(wipe, keychain), None)?;
-    let ingest = run(&store, files)?;
+    let sources = files.iter().map(|file| ImportSource::file(file));
+    let ingest = run(&store, sources, &ImportOptions::default())?;
     store.lock()?;
     Ok(ingest)
 }

@@ -5,6 +5,7 @@ mod destroy;
 mod health;
 mod keys;
 mod resources;
+mod search;
 mod transfer;
 
 use std::fs;
@@ -33,6 +34,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<()> {
         Command::Patch(args) => resources::patch(context, &args),
         Command::Delete(args) => resources::delete(context, &args),
         Command::History(args) => resources::history(context, &args),
+        Command::Search(args) => search::search(context, &args),
         Command::Bundle(args) => resources::bundle(context, &args),
         Command::Audit(AuditCommand::List(args)) => audit::list(context, args),
         Command::Audit(AuditCommand::Verify(_)) => audit::verify(context),
@@ -52,6 +54,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<()> {
         Command::Purge(args) => destroy::purge(context, &args),
         Command::Erase(args) => destroy::erase(context, &args),
         Command::Bench(BenchCommand::Store(args)) => bench::store(context.out, &args),
+        Command::Bench(BenchCommand::Search(args)) => bench::search(context.out, &args),
         Command::Bench(BenchCommand::Import(args)) => bench::import_alone(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => {
