@@ -256,7 +256,8 @@ fn references_that_lead_nowhere_are_named_on_request() {
     import(&session, &observations(3));
     import(&session, "{\"resourceType\":\"Patient\",\"id\":\"p1\"}");
     assert!(session.verify(VerifyOptions::default(), &mut |_| {}).unwrap().is_sound());
-    let report = session.verify(VerifyOptions { references: true, ..VerifyOptions::default() }, &mut |_| {}).unwrap();
+    let report =
+        session.verify(VerifyOptions { references: true, ..VerifyOptions::default() }, &mut |_| {}).unwrap();
     let dangling = DefectKind::DanglingReference(resource_type("Patient"));
     assert_eq!(
         named(&report),

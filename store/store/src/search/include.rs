@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use keepwell_fhir::ResourceType;
 use keepwell_index::TermRange;
-use keepwell_search::{Direction, Facet, Include, Parameter, Term};
+use keepwell_search::{Direction, HEAD_BYTES, Include, Parameter, Term};
 use roaring::RoaringBitmap;
 
 use super::chain::referred;
@@ -62,6 +62,7 @@ impl Executor<'_> {
 
     fn include_forward(&self, from: &[u32], include: &Include) -> Result<Vec<u32>> {
         let mut found = Vec::new();
+        let mut seen = HashSet::new();
         for doc in from {
             let (kind, _) = self.documents.identity(*doc)?;
             if include.source.is_some_and(|source| source != kind) {
@@ -76,18 +77,29 @@ impl Executor<'_> {
             .collect();
             let terms = self.documents.terms(*doc)?;
             for term in terms.iter().filter(|term| numbers.iter().any(|number| term.starts_with(number))) {
-                if let Some((kind, id)) = referred(term)
-                    && include.target.is_none_or(|target| target == kind)
-                {
-                    found.extend(self.find(kind, &id)?);
-                } else if term.get(2) == Some(&(Facet::Uri as u8)) {
-                    for kind in ResourceType::all() {
-                        if include.target.is_none_or(|target| target == kind) {
-                            found.extend(self.with_url(kind, term)?);
-                        }
-                    }
+                // What many refer to, such as a clinic, is looked up once.
+                let value = &term[HEAD_BYTES - 1..];
+                if seen.insert(value.to_vec()) {
+                    found.extend(self.referred_by_term(term, include.target)?);
                 }
             }
+        }
+        Ok(found)
+    }
+
+    /// What a term of a reference refers to, of a type or of any.
+    fn referred_by_term(&self, term: &[u8], target: Option<ResourceType>) -> Result<Vec<u32>> {
+        let is_wanted = |kind: ResourceType| target.is_none_or(|target| target == kind);
+        if let Some((kind, id)) = referred(term) {
+            return Ok(if is_wanted(kind) {
+                self.find(kind, &id)?.into_iter().collect()
+            } else {
+                Vec::new()
+            });
+        }
+        let mut found = Vec::new();
+        for kind in ResourceType::all().filter(|kind| is_wanted(*kind)) {
+            found.extend(self.with_url(kind, term)?);
         }
         Ok(found)
     }
