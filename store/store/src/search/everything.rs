@@ -3,6 +3,8 @@
 //! What is in the compartment are the matches; what they refer to outside of it comes along. With `start` and `end`,
 //! resources that have a clinical date must lie in that time, and all others are there.
 
+use std::collections::HashSet;
+
 use keepwell_fhir::{Compartment, ResourceType};
 use keepwell_search::{Direction, Handling, Include, Query, Term};
 use roaring::RoaringBitmap;
@@ -80,13 +82,9 @@ impl Everything {
         Ok(all)
     }
 
-    /// What the matches of a page refer to that is not among all of them.
-    pub(super) fn supporting(
-        &self,
-        executor: &Executor<'_>,
-        matches: &[u32],
-        all: &RoaringBitmap,
-    ) -> Result<Vec<u32>> {
+    /// What the matches of a page refer to, of the types that belong to no compartment of this kind: an organization,
+    /// a medication. A resource of another type that is not in this compartment is in somebody else's.
+    pub(super) fn supporting(&self, executor: &Executor<'_>, matches: &[u32]) -> Result<Vec<u32>> {
         let include = Include {
             direction: Direction::Forward,
             source: None,
@@ -94,8 +92,11 @@ impl Everything {
             target: None,
             iterate: false,
         };
-        let mut found = executor.included(matches, &[include])?;
-        found.retain(|doc| !all.contains(*doc));
+        let owner = self.owner();
+        let is_wanted = |kind| kind != owner && self.compartment.parameters(kind).is_empty();
+        let mut found = executor.include_forward(matches, &include, &is_wanted)?;
+        let mut seen = HashSet::new();
+        found.retain(|doc| seen.insert(*doc));
         Ok(found)
     }
 }

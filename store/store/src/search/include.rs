@@ -55,12 +55,21 @@ impl Executor<'_> {
 
     fn include(&self, from: &[u32], include: &Include) -> Result<Vec<u32>> {
         match include.direction {
-            Direction::Forward => self.include_forward(from, include),
+            Direction::Forward => {
+                let is_wanted = |kind| include.target.is_none_or(|target| target == kind);
+                self.include_forward(from, include, &is_wanted)
+            }
             Direction::Reverse => self.include_reverse(from, include),
         }
     }
 
-    fn include_forward(&self, from: &[u32], include: &Include) -> Result<Vec<u32>> {
+    /// What these refer to, of the types that are wanted.
+    pub(super) fn include_forward(
+        &self,
+        from: &[u32],
+        include: &Include,
+        is_wanted: &dyn Fn(ResourceType) -> bool,
+    ) -> Result<Vec<u32>> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         for doc in from {
@@ -80,16 +89,15 @@ impl Executor<'_> {
                 // What many refer to, such as a clinic, is looked up once.
                 let value = &term[HEAD_BYTES - 1..];
                 if seen.insert(value.to_vec()) {
-                    found.extend(self.referred_by_term(term, include.target)?);
+                    found.extend(self.referred_by_term(term, is_wanted)?);
                 }
             }
         }
         Ok(found)
     }
 
-    /// What a term of a reference refers to, of a type or of any.
-    fn referred_by_term(&self, term: &[u8], target: Option<ResourceType>) -> Result<Vec<u32>> {
-        let is_wanted = |kind: ResourceType| target.is_none_or(|target| target == kind);
+    /// What a term of a reference refers to.
+    fn referred_by_term(&self, term: &[u8], is_wanted: &dyn Fn(ResourceType) -> bool) -> Result<Vec<u32>> {
         if let Some((kind, id)) = referred(term) {
             return Ok(if is_wanted(kind) {
                 self.find(kind, &id)?.into_iter().collect()

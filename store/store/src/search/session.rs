@@ -311,7 +311,7 @@ impl<'x, 'e> Search<'x, 'e> {
         }
         let mut included = self.executor.included(&matches, &self.query.includes)?;
         if let Special::Everything(everything) = &self.special {
-            included.extend(everything.supporting(self.executor, &matches, set.may())?);
+            included.extend(everything.supporting(self.executor, &matches)?);
         }
         for doc in included {
             entries.push(self.entry(doc, SearchMode::Include)?);
