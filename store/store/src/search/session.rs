@@ -45,8 +45,7 @@ impl Session {
     /// [`SearchError`].
     ///
     /// ```no_run
-    /// # fn main() -> Result<(), keepwell_store::Error> {
-    /// # let session: keepwell_store::Session = unimplemented!();
+    /// # fn all(session: &keepwell_store::Session) -> Result<(), keepwell_store::Error> {
     /// let mut page = session.search("Patient?name=eva&_sort=birthdate&_count=20")?;
     /// while let Some(next) = page.next {
     ///     page = session.search(&next)?;
