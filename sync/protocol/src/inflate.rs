@@ -1,7 +1,7 @@
 //! Decompression in bounded memory.
 //!
 //! Promise: whatever the bytes are, an [`Inflate`] holds a window of at most
-//! [`WINDOW_BYTES_MAX`](crate::limits::WINDOW_BYTES_MAX), and gives no more than its limit.
+//! [`WINDOW_BYTES_MAX`], and gives no more than its limit.
 
 use std::fmt;
 

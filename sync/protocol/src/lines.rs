@@ -1,7 +1,7 @@
 //! Lines out of bytes that come in any pieces.
 //!
 //! Promise: a [`Lines`] holds no more than one unfinished line, and that within
-//! [`LINE_BYTES_MAX`](crate::limits::LINE_BYTES_MAX).
+//! [`LINE_BYTES_MAX`].
 
 use crate::error::{Error, Limit, Result};
 use crate::limits::LINE_BYTES_MAX;

@@ -1,7 +1,7 @@
 //! What an index is asked, so that it answers a query.
 //!
 //! A [`Plan`] is a tree over sets of resources. Most leaves are exact; what an index cannot decide is a
-//! [`Plan::Candidates`], whose resources still have to be checked with [`crate::matches`]. To evaluate a plan, keep two
+//! [`Plan::Candidates`], whose resources still have to be checked with [`crate::matches()`]. To evaluate a plan, keep two
 //! sets for each node: those that surely belong to it and those that may. An exact leaf has the same in both;
 //! candidates are never sure; `Not` swaps the two sets and takes their complements; `And` and `Or` go set by set. What may
 //! belong to the root but does not surely do so is checked. If [`Plan::is_exact`], nothing has to be.
