@@ -48,7 +48,7 @@ pub use query::{
 };
 pub use term::{Facet, HEAD_BYTES, MAX_TEXT_BYTES, Term, read_reference, successor};
 pub use terminology::{CodeSet, Library, LocalTerminology, NoTerminology, Terminology};
-pub use terms::{Terms, terms};
+pub use terms::{TermList, Terms, terms};
 pub use ucum::{Canonical, MAX_UNIT_BYTES, canonical_unit};
 pub use value::{System, Unit, Value};
 pub use values::{Entry, ValueRange, Values};

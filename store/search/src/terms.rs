@@ -64,6 +64,20 @@ impl Terms {
         self.spans.is_empty()
     }
 
+    /// The terms, without the memory that this list keeps for the next resource.
+    #[must_use]
+    pub fn pack(&self) -> TermList {
+        let bytes = self.iter().map(|term| 2 + term.len()).sum();
+        let mut packed = Vec::with_capacity(bytes);
+        for term in self.iter() {
+            let length =
+                u16::try_from(term.len()).expect("texts in terms are cut to 64 bytes, ids are as short");
+            packed.extend(length.to_le_bytes());
+            packed.extend_from_slice(term);
+        }
+        TermList(packed.into_boxed_slice())
+    }
+
     /// Adds a term: its parameter and facet, and what `write` appends. Scratch memory is passed to it.
     pub(crate) fn add(
         &mut self,
@@ -90,6 +104,23 @@ impl Terms {
         let term = |span: &TermSpan| &bytes[span.start as usize..span.end as usize];
         self.spans.sort_unstable_by(|a, b| a.head.cmp(&b.head).then_with(|| term(a).cmp(term(b))));
         self.spans.dedup_by(|a, b| a.head == b.head && term(a) == term(b));
+    }
+}
+
+/// The terms of a resource in the least memory: for those that wait to be written.
+#[derive(Clone, Debug, Default)]
+pub struct TermList(Box<[u8]>);
+
+impl TermList {
+    /// The terms, in the order in which they were packed.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &*self.0;
+        std::iter::from_fn(move || {
+            let (length, terms) = rest.split_first_chunk()?;
+            let (term, others) = terms.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+            rest = others;
+            Some(term)
+        })
     }
 }
 

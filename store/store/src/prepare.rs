@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use keepwell_fhir::{Reference, ResourceType, Severity, Slot, Span, Walk, Walker};
-use keepwell_search::{Extractor, Terms, add_words};
+use keepwell_search::{Extractor, TermList, Terms, add_words};
 use ring::digest;
 
 use crate::attachment::{Attachments, Staged, without_tokens};
@@ -37,7 +37,7 @@ pub(crate) struct Prepared {
     pub(crate) hash: ContentHash,
     pub(crate) patient: Option<IdKey>,
     /// What the index finds this version by.
-    pub(crate) terms: Terms,
+    pub(crate) terms: TermList,
     /// The edition of the parameters that `terms` were made by.
     pub(crate) edition: i64,
     /// Attachments that `content` refers to; their files are written.
@@ -65,6 +65,7 @@ pub(crate) struct Preparer {
     walker: Walker,
     extractor: Extractor,
     edition: i64,
+    terms: Terms,
     encoder: Encoder,
     /// Whether resources that break the rules of their type are stored all the same.
     accept_invalid: bool,
@@ -75,7 +76,8 @@ impl Preparer {
     pub(crate) fn new(known: &Known) -> Self {
         let extractor = Extractor::new(known.parameters.clone());
         let edition = known.edition;
-        Self { walker: Walker::new(), extractor, edition, encoder: Encoder::new(), accept_invalid: false }
+        let (walker, terms, encoder) = (Walker::new(), Terms::new(), Encoder::new());
+        Self { walker, extractor, edition, terms, encoder, accept_invalid: false }
     }
 
     /// The edition of its parameters.
@@ -154,14 +156,14 @@ impl Preparer {
         let patient = patient_key(bytes, &walk, &id);
         let resource_type = walk.resource_type;
         let hash = content_hash(&content);
-        let mut terms = Terms::new();
-        if is_as_written {
-            keepwell_search::terms(resource_type, &id.to_string(), values, &mut terms);
-            add_words(bytes, &mut terms);
+        let terms = if is_as_written {
+            keepwell_search::terms(resource_type, &id.to_string(), values, &mut self.terms);
+            add_words(bytes, &mut self.terms);
+            self.terms.pack()
         } else {
             // What is stored says something else than what came: that is what has to be found.
-            self.take_apart(resource_type, &id, &content, &mut terms)?;
-        }
+            self.take_apart(resource_type, &id, &content)?
+        };
         let body = self.encoder.encode(&content);
         Ok(Prepared {
             resource_type,
@@ -197,8 +199,7 @@ impl Preparer {
         content.extend_from_slice(b",\"data\":\"");
         content.extend_from_slice(token);
         content.extend_from_slice(b"\"}");
-        let mut terms = Terms::new();
-        self.take_apart(resource_type, id, &content, &mut terms)?;
+        let terms = self.take_apart(resource_type, id, &content)?;
         Ok(Prepared {
             resource_type,
             id: id.clone(),
@@ -213,7 +214,7 @@ impl Preparer {
         })
     }
 
-    /// Replaces `terms` by what the index finds a stored body by.
+    /// What the index finds a stored body by.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when it is no resource.
@@ -222,13 +223,12 @@ impl Preparer {
         resource_type: ResourceType,
         id: &IdKey,
         content: &[u8],
-        terms: &mut Terms,
-    ) -> Result<()> {
+    ) -> Result<TermList> {
         let content = without_tokens(content);
         let extracted = self.extractor.extract(&content).map_err(|_| Error::Corrupt)?;
-        keepwell_search::terms(resource_type, &id.to_string(), extracted.values, terms);
-        add_words(&content, terms);
-        Ok(())
+        keepwell_search::terms(resource_type, &id.to_string(), extracted.values, &mut self.terms);
+        add_words(&content, &mut self.terms);
+        Ok(self.terms.pack())
     }
 
     /// The conditional references of a body (`Type?query`), which only a transaction may hold.

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use keepwell_fhir::{Instant, ResourceType};
-use keepwell_search::Terms;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::attachment::Staged;
@@ -293,8 +292,7 @@ impl Unit<'_> {
         }
         // A search parameter was added while an import had this version at hand.
         let content = self.decoder.decode(&prepared.body)?;
-        let mut terms = Terms::new();
-        self.preparer.take_apart(prepared.resource_type, &prepared.id, &content, &mut terms)?;
+        let terms = self.preparer.take_apart(prepared.resource_type, &prepared.id, &content)?;
         self.index.add(change, superseded, Some(&terms))
     }
 

@@ -78,7 +78,7 @@ impl Default for ImportOptions {
             resume: true,
             on_error: OnError::Stop,
             accept_invalid: false,
-            batch: 10_000,
+            batch: 5_000,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keepwell_index::{BULK_FAN_OUT, Choice, Commit, FAN_OUT, Merge, Snapshot};
-use keepwell_search::Terms;
+use keepwell_search::TermList;
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
 
@@ -69,12 +69,17 @@ impl IndexTransaction {
     }
 
     /// Adds the version that a change made.
-    pub(crate) fn add(&mut self, change: i64, superseded: Option<i64>, terms: Option<&Terms>) -> Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        change: i64,
+        superseded: Option<i64>,
+        terms: Option<&TermList>,
+    ) -> Result<()> {
         if !self.is_complete {
             return Ok(());
         }
         let superseded = superseded.map(doc).transpose()?;
-        let terms = terms.into_iter().flat_map(Terms::iter);
+        let terms = terms.into_iter().flat_map(TermList::iter);
         self.documents += 1;
         self.commit
             .add(doc(change)?, superseded, terms)
