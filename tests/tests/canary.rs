@@ -249,8 +249,9 @@ fn script(word: &str) -> Script {
     add("!update", &["Patient", "other", &patient(word).to_string()]);
     add("!update", &["Patient", &format!("{word}/{word}"), &patient(word).to_string()]);
     add("update", &["Patient", "q", &patient(word).to_string().replace("\"p\"", "\"q\"")]);
-    add("!if-none-exist", &["Patient", &patient(word).to_string(), &format!("name={word}")]);
-    add("!if-none-exist", &["Patient", &patient(word).to_string(), word]);
+    // Errors of a search name its parameters (R4 search.html#errors), never their values.
+    add("!if-none-exist", &["Patient", &patient(word).to_string(), &format!("birthdate={word}")]);
+    add("!if-none-exist", &["Patient", &patient(word).to_string(), &format!("identifier:of-type={word}")]);
     add("!patch", &["json", "q", &json!([{ "op": "test", "path": "/active", "value": word }]).to_string()]);
     add("!patch", &["json", "q", &json!([{ "op": "remove", "path": format!("/{word}/x") }]).to_string()]);
     add("!patch", &["json", "q", &json!([{ "op": word, "path": "/active" }]).to_string()]);

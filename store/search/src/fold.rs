@@ -20,8 +20,12 @@ use unicode_normalization::char::is_combining_mark;
 pub fn fold(text: &str, out: &mut String) {
     let start = out.len();
     if text.is_ascii() {
+        out.reserve(text.len());
         for b in text.bytes() {
-            push(char::from(b.to_ascii_lowercase()), start, out);
+            match b {
+                b'\t'..=b'\r' | b' ' => push(' ', start, out),
+                _ => out.push(char::from(b.to_ascii_lowercase())),
+            }
         }
     } else {
         for c in text.nfkd().filter(|&c| !is_combining_mark(c)) {

@@ -1,7 +1,8 @@
 //! The words of a resource, for full text.
 //!
 //! A word is a stretch of letters and digits of the folded text. `_text` looks at the narrative, `_content` at every
-//! text of the resource, the narrative included.
+//! text of the resource, the narrative included; not at references, systems and URLs, which have parameters of their
+//! own and would be half of all words.
 
 use crate::fold::fold;
 use crate::json::{items, member, members, text};
@@ -19,15 +20,11 @@ pub const MAX_WORDS: usize = 20_000;
 /// other terms together. A word of the narrative is not repeated among the others: who asks for `_content` asks for
 /// both.
 pub fn add_words(json: &[u8], out: &mut Terms) {
-    let mut words = Words::default();
-    words.narrative(json);
-    let narrative = words.take();
-    words.content(json);
-    let content = words.take();
-    for word in &narrative {
+    let (narrative, content) = (Words::of_narrative(json), Words::of_content(json));
+    for word in narrative.iter() {
         out.add(ParameterNumber::TEXT, Facet::Word, |bytes, _| bytes.extend_from_slice(word.as_bytes()));
     }
-    for word in content.iter().filter(|word| narrative.binary_search(word).is_err()) {
+    for word in content.iter().filter(|word| !narrative.contains(word)) {
         out.add(ParameterNumber::CONTENT, Facet::Word, |bytes, _| bytes.extend_from_slice(word.as_bytes()));
     }
     out.sort();
@@ -35,12 +32,9 @@ pub fn add_words(json: &[u8], out: &mut Terms) {
 
 /// The words of the narrative, or of the whole resource: sorted, each once.
 pub(crate) fn words_of(json: &[u8], number: ParameterNumber) -> Vec<Box<str>> {
-    let mut words = Words::default();
-    words.narrative(json);
-    let mut found = words.take();
+    let mut found: Vec<Box<str>> = Words::of_narrative(json).iter().map(Box::from).collect();
     if number == ParameterNumber::CONTENT {
-        words.content(json);
-        found.extend(words.take());
+        found.extend(Words::of_content(json).iter().map(Box::from));
     }
     found.sort_unstable();
     found.dedup();
@@ -53,7 +47,7 @@ pub(crate) fn query_words(text: &str) -> Vec<Box<str>> {
     for part in text.split_whitespace() {
         let mut found = Words::default();
         found.text(part);
-        let mut found = std::mem::take(&mut found.list);
+        let mut found: Vec<Box<str>> = found.iter().map(Box::from).collect();
         if let Some(last) = found.last_mut().filter(|_| part.ends_with('*')) {
             *last = format!("{last}*").into();
         }
@@ -62,29 +56,56 @@ pub(crate) fn query_words(text: &str) -> Vec<Box<str>> {
     words
 }
 
+/// Words in one piece of memory.
 #[derive(Default)]
 struct Words {
-    list: Vec<Box<str>>,
     folded: String,
+    /// Where each word stands in it.
+    spans: Vec<(usize, usize)>,
 }
 
 impl Words {
-    fn take(&mut self) -> Vec<Box<str>> {
-        self.list.sort_unstable();
-        self.list.dedup();
-        std::mem::take(&mut self.list)
+    /// Those of the narrative, sorted, each once.
+    fn of_narrative(json: &[u8]) -> Self {
+        let mut words = Self::default();
+        words.narrative(json);
+        words.sort();
+        words
+    }
+
+    /// Those of everything else, sorted, each once.
+    fn of_content(json: &[u8]) -> Self {
+        let mut words = Self::default();
+        words.content(json);
+        words.sort();
+        words
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.spans.iter().map(|&(start, end)| &self.folded[start..end])
+    }
+
+    /// Whether a word is among them, once they are sorted.
+    fn contains(&self, word: &str) -> bool {
+        self.spans.binary_search_by(|&(start, end)| self.folded[start..end].cmp(word)).is_ok()
+    }
+
+    fn sort(&mut self) {
+        let word = |span: &(usize, usize)| &self.folded[span.0..span.1];
+        self.spans.sort_unstable_by(|left, right| word(left).cmp(word(right)));
+        self.spans.dedup_by(|left, right| word(left) == word(right));
     }
 
     fn text(&mut self, text: &str) {
-        let mut folded = std::mem::take(&mut self.folded);
-        folded.clear();
-        fold(text, &mut folded);
-        for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-            if self.list.len() < MAX_WORDS {
-                self.list.push(word[..word.floor_char_boundary(MAX_WORD_BYTES)].into());
+        let mut at = self.folded.len();
+        fold(text, &mut self.folded);
+        for word in self.folded[at..].split(|c: char| !c.is_alphanumeric()) {
+            if !word.is_empty() && self.spans.len() < MAX_WORDS {
+                self.spans.push((at, at + word.floor_char_boundary(MAX_WORD_BYTES)));
             }
+            let gap = self.folded[at + word.len()..].chars().next().map_or(0, char::len_utf8);
+            at += word.len() + gap;
         }
-        self.folded = folded;
     }
 
     fn narrative(&mut self, json: &[u8]) {
@@ -117,7 +138,7 @@ impl Words {
     /// Every string of the resource but keys and the narrative.
     fn content(&mut self, json: &[u8]) {
         for (key, value) in members(json).filter(|(key, _)| **key != *b"text") {
-            if !matches!(&*key, b"resourceType" | b"id" | b"meta") {
+            if !matches!(&*key, b"resourceType" | b"id" | b"meta" | b"url") {
                 self.value(value);
             }
         }
@@ -133,8 +154,8 @@ impl Words {
             Some(b'{') => {
                 for (key, value) in members(json) {
                     match &*key {
-                        // The bytes of attachments are no words.
-                        b"data" => {}
+                        // The bytes of attachments are no words, and the others have parameters of their own.
+                        b"data" | b"reference" | b"system" | b"url" => {}
                         b"div" => text(value).iter().for_each(|div| self.markup(div)),
                         _ => self.value(value),
                     }
