@@ -41,7 +41,7 @@ pub use parameter::{Base, Component, Parameter, ParameterKind, ParameterNumber};
 pub use parameters::Parameters;
 pub use plan::{Comparison, MAX_TERMS, Plan, Test, UnitScan, plan, sort_terms};
 pub use query::{
-    Chain, Clause, ContainedMode, Criterion, Direction, Handling, Has, Include, MAX_CHAIN_DEPTH, MAX_CLAUSES,
+    Chain, Clause, Criterion, Direction, Handling, Has, Include, MAX_CHAIN_DEPTH, MAX_CLAUSES,
     MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_NAME_CHARS, MAX_QUERY_BYTES, MAX_SORT_KEYS, MAX_VALUES, Matching,
     Prefix, Query, QueryError, Scope, SearchValue, Sort, SortKey, StringMatch, Summary, SystemMatch, Total,
     UnitMatch, UriMatch,

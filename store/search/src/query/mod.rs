@@ -23,7 +23,7 @@ pub use error::{MAX_NAME_CHARS, QueryError};
 pub use limits::{
     MAX_CHAIN_DEPTH, MAX_CLAUSES, MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_QUERY_BYTES, MAX_SORT_KEYS, MAX_VALUES,
 };
-pub use page::{ContainedMode, Direction, Include, Sort, SortKey, Summary, Total};
+pub use page::{Direction, Include, Sort, SortKey, Summary, Total};
 
 use keepwell_fhir::{Compartment, ResourceType};
 
@@ -70,8 +70,4 @@ pub struct Query {
     pub elements: Vec<Box<str>>,
     /// `_include` and `_revinclude`, in order.
     pub includes: Vec<Include>,
-    /// `_contained`
-    pub contained: ContainedMode,
-    /// `_containedType=contained`: a match in a contained resource returns that resource and not its container.
-    pub returns_contained: bool,
 }

@@ -74,15 +74,3 @@ pub struct Include {
     /// Whether it is applied to what was included, too.
     pub iterate: bool,
 }
-
-/// `_contained`
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ContainedMode {
-    /// Contained resources are not matched.
-    #[default]
-    False,
-    /// Only contained resources are matched.
-    True,
-    /// Both are.
-    Both,
-}

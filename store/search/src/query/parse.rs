@@ -9,8 +9,7 @@ use super::build::Builder;
 use super::limits::{MAX_INCLUDES, MAX_QUERY_BYTES, MAX_SORT_KEYS};
 use super::text::{pairs, split, unescaped};
 use super::{
-    ContainedMode, Criterion, Direction, Handling, Include, Query, QueryError, Scope, Sort, SortKey, Summary,
-    Total,
+    Criterion, Direction, Handling, Include, Query, QueryError, Scope, Sort, SortKey, Summary, Total,
 };
 
 impl Query {
@@ -81,8 +80,6 @@ impl<'p> Parser<'p> {
             summary: Summary::False,
             elements: Vec::new(),
             includes: Vec::new(),
-            contained: ContainedMode::False,
-            returns_contained: false,
         };
         Self {
             builder: Builder::new(parameters, scope.now_ms),
@@ -106,13 +103,15 @@ impl<'p> Parser<'p> {
             "_summary" => {
                 self.choose("_summary", value, &SUMMARIES).map(|summary| self.query.summary = summary)
             }
-            "_contained" => {
-                self.choose("_contained", value, &CONTAINED).map(|contained| self.query.contained = contained)
-            }
-            "_containedType" => {
-                let kinds = [("container", false), ("contained", true)];
-                self.choose("_containedType", value, &kinds).map(|is| self.query.returns_contained = is)
-            }
+            "_contained" => match self.once("_contained", value)? {
+                "false" => Ok(()),
+                _ => Err(QueryError::Unsupported {
+                    parameter: name.to_owned(),
+                    reason: "contained resources are not searched",
+                }),
+            },
+            // It tells what `_contained` returns, which finds nothing here.
+            "_containedType" => self.choose("_containedType", value, &[("container", ()), ("contained", ())]),
             "_elements" => {
                 let names = self.once("_elements", value)?;
                 self.query.elements = split(names, ',').map(|name| name.trim().into()).collect();
@@ -274,6 +273,3 @@ const SUMMARIES: [(&str, Summary); 5] = [
     ("data", Summary::Data),
     ("count", Summary::Count),
 ];
-
-const CONTAINED: [(&str, ContainedMode); 3] =
-    [("false", ContainedMode::False), ("true", ContainedMode::True), ("both", ContainedMode::Both)];

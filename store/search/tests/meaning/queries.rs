@@ -57,7 +57,7 @@ fn what_r4_knows_is_understood() {
         ),
         (
             "Observation",
-            "_revinclude=Provenance:target&_revinclude:iterate=*:*&_contained=both&_containedType=contained",
+            "_revinclude=Provenance:target&_revinclude:iterate=*:*&_contained=false&_containedType=contained",
         ),
         ("Location", "near=42.25|-83.5|10|km&near=1|2"),
         ("ValueSet", "url:below=http://x/&url:above=http://x/y/z&_format=json&_pretty=true"),
@@ -178,6 +178,8 @@ fn what_is_wrong_has_its_code() {
         ("Patient", "name", 305),
         ("Patient", "_count=1&_count=2", 306),
         ("Patient", "_query=x", 308),
+        ("Patient", "family=x&_contained=true", 308),
+        ("Patient", "family=x&_contained=both", 308),
         ("Patient", "_list=$current-problems", 308),
         ("Patient", "_filter=name[a eq b].c eq d", 308),
         ("Patient", "_filter=name gt x", 308),

@@ -14,8 +14,9 @@ use crate::head::Head;
 use crate::search::LINK_AGE_MAX_MS;
 use crate::search::first_change_at;
 
-/// Blocks that a commit merges beside what its own documents cause.
-const MERGED_BLOCKS_MIN: u32 = 32;
+/// Blocks that a commit merges beside what its own documents cause. A thousand single commits make a segment of some 30
+/// blocks, which is merged three or four times in its life: this is many times that, and little to wait for.
+const MERGED_BLOCKS_MIN: u32 = 8;
 
 /// Who merges so many blocks at once is going to write many more.
 const BULK_BLOCKS: u32 = 512;
