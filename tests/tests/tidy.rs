@@ -28,6 +28,7 @@ const EDGES: &[Edges] = &[
         &["keepwell-sample"],
     ),
     ("keepwell-protocol", &["keepwell-fhir"], &[]),
+    ("keepwell-backend", &["keepwell-fhir", "keepwell-protocol"], &[]),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
         "keepwell",
@@ -51,6 +52,7 @@ const EDGES: &[Edges] = &[
 
 /// Crates without I/O, clock or randomness: these they receive as arguments.
 const PURE: &[&str] = &[
+    "keepwell-backend",
     "keepwell-fhir",
     "keepwell-index",
     "keepwell-merge",

@@ -1,0 +1,35 @@
+//! Access: which scopes a user holds, in which generation, and why.
+
+use keepwell_protocol::{Generation, Position, Scope};
+
+/// What a user may do in a scope.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+/// A scope that a user holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The scope.
+    pub scope: Scope,
+    /// How often access was given.
+    pub generation: Generation,
+    /// What the user may do there.
+    pub access: Access,
+}
+
+/// What is new since a position.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct News {
+    /// The newest position.
+    pub clock: Position,
+    /// Scopes with rows since; none when they are more than [`NEWS_SCOPES_MAX`].
+    pub scopes: Option<Vec<Scope>>,
+}
+
+/// Scopes that [`News`] names.
+pub const NEWS_SCOPES_MAX: usize = 10_000;
