@@ -3,16 +3,17 @@
 //! Each step runs in a transaction of its own that also moves `user_version`, so a crash leaves the
 //! database between two steps, never inside one. A released step is history and never changes.
 //!
-//! Invariant: `user_version` is the number of the last step that was committed.
+//! Invariant: `user_version`, or for an extension its row in `extension`, is the number of the last step that was
+//! committed.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::{StorageError, authorizer::Lifted};
 
 /// One step. Numbers start at 1 and have no gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migration {
-    /// Its place, and the `user_version` after it.
+    /// Its place, and the version after it.
     pub number: u32,
     /// What it brings, for messages.
     pub name: &'static str,
@@ -69,9 +70,65 @@ impl MigrateError {
 /// # Panics
 /// If the numbers of `migrations` are not 1, 2, 3, ...
 pub fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<u32, MigrateError> {
+    bring(connection, Part::Schema, migrations)
+}
+
+/// As [`migrate`], for the tables that an extension adds to a schema.
+///
+/// Its version is in the row `name` of a table `extension (name TEXT PRIMARY KEY, version INTEGER)`, which the schema
+/// has.
+///
+/// # Errors
+/// As [`migrate`].
+///
+/// # Panics
+/// As [`migrate`].
+pub fn migrate_extension(
+    connection: &mut Connection,
+    name: &str,
+    migrations: &[Migration],
+) -> Result<u32, MigrateError> {
+    bring(connection, Part::Extension(name), migrations)
+}
+
+/// What a version is of.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Schema,
+    Extension(&'a str),
+}
+
+impl Part<'_> {
+    fn version(self, connection: &Connection) -> Result<u32, StorageError> {
+        match self {
+            Self::Schema => schema_version(connection),
+            Self::Extension(name) => Ok(connection.query_row(
+                "SELECT coalesce(max(version), 0) FROM extension WHERE name = ?1",
+                [name],
+                |row| row.get(0),
+            )?),
+        }
+    }
+
+    fn set_version(self, connection: &Connection, version: u32) -> Result<(), StorageError> {
+        match self {
+            Self::Schema => connection.execute_batch(&format!("PRAGMA user_version = {version}"))?,
+            Self::Extension(name) => {
+                connection.execute(
+                    "INSERT INTO extension (name, version) VALUES (?1, ?2)
+                     ON CONFLICT (name) DO UPDATE SET version = ?2",
+                    params![name, version],
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bring(connection: &mut Connection, part: Part<'_>, migrations: &[Migration]) -> Result<u32, MigrateError> {
     assert!((1..).zip(migrations).all(|(n, m)| m.number == n), "migrations are numbered 1, 2, 3, ...");
     let known = migrations.last().map_or(0, |last| last.number);
-    let found = schema_version(connection)?;
+    let found = part.version(connection)?;
     if found > known {
         return Err(MigrateError::TooNew { found, known });
     }
@@ -80,7 +137,7 @@ pub fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<
     }
     let mut lifted = Lifted::new(connection).map_err(StorageError::from)?;
     for migration in &migrations[found as usize..] {
-        apply(lifted.connection(), migration).map_err(|source| MigrateError::Step {
+        apply(lifted.connection(), part, migration).map_err(|source| MigrateError::Step {
             number: migration.number,
             name: migration.name,
             source,
@@ -97,12 +154,12 @@ pub fn schema_version(connection: &Connection) -> Result<u32, StorageError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
-fn apply(connection: &mut Connection, migration: &Migration) -> Result<(), StorageError> {
+fn apply(connection: &mut Connection, part: Part<'_>, migration: &Migration) -> Result<(), StorageError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if schema_version(&transaction)? >= migration.number {
+    if part.version(&transaction)? >= migration.number {
         return Ok(());
     }
     transaction.execute_batch(migration.sql)?;
-    transaction.execute_batch(&format!("PRAGMA user_version = {}", migration.number))?;
+    part.set_version(&transaction, migration.number)?;
     Ok(transaction.commit()?)
 }

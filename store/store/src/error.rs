@@ -125,6 +125,10 @@ pub enum Error {
     /// The database could not be brought to this program's schema, or is newer than this program.
     #[error(transparent)]
     Migrate(#[from] keepwell_sqlcipher::MigrateError),
+    /// The database has tables that another part of the program looks after, and that part is not there: a write
+    /// would pass it by ([`crate::StoreOptions::extensions`]).
+    #[error("the store was made with an extension that this program opens it without")]
+    MissingExtension,
     /// Stored bytes are not what this store writes: `verify` names them.
     #[error("stored data is damaged")]
     Corrupt,
@@ -168,6 +172,7 @@ impl Error {
             Self::Storage(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Migrate(error) => error.code(),
+            Self::MissingExtension => 519,
             Self::Corrupt => 520,
             Self::Io { .. } => 521,
         }
@@ -184,7 +189,12 @@ impl Error {
             Self::Entry { source, .. } | Self::Record { source, .. } => source.http_status(),
             Self::Vault(_) | Self::NotElevated => 403,
             Self::Search(error) => error.http_status(),
-            Self::Storage(_) | Self::Open(_) | Self::Migrate(_) | Self::Corrupt | Self::Io { .. } => 500,
+            Self::Storage(_)
+            | Self::Open(_)
+            | Self::Migrate(_)
+            | Self::MissingExtension
+            | Self::Corrupt
+            | Self::Io { .. } => 500,
             _ => 400,
         }
     }
@@ -232,9 +242,12 @@ impl Error {
             Self::UnsupportedCondition | Self::Unsupported(_) => IssueType::NotSupported,
             Self::Vault(_) | Self::NotElevated => IssueType::Security,
             Self::Search(error) => error.issue_type(),
-            Self::Storage(_) | Self::Open(_) | Self::Migrate(_) | Self::Corrupt | Self::Io { .. } => {
-                IssueType::Exception
-            }
+            Self::Storage(_)
+            | Self::Open(_)
+            | Self::Migrate(_)
+            | Self::MissingExtension
+            | Self::Corrupt
+            | Self::Io { .. } => IssueType::Exception,
             _ => IssueType::Invalid,
         }
     }

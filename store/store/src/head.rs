@@ -4,6 +4,7 @@ use keepwell_fhir::{Instant, ResourceType, Slot};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::body::{Decoder, needs_successor};
+use crate::change_feed::resource_type;
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
 
@@ -24,6 +25,10 @@ impl Head {
         -- Head::find
         SELECT key, version, last_updated, change, patient, slot, body FROM resource WHERE type = ?1 AND id = ?2";
 
+    const SELECT_ROW: &str = "
+        -- Head::of_row
+        SELECT key, version, last_updated, change, patient, slot, body, type, id FROM resource WHERE key = ?1";
+
     /// The row of a resource, deleted or not.
     pub(crate) fn find(
         connection: &Connection,
@@ -34,6 +39,17 @@ impl Head {
         Ok(statement
             .query_row(params![resource_type.code(), id], |row| Self::from_columns(row, 0))
             .optional()?)
+    }
+
+    /// The resource in a row, with its type and id.
+    pub(crate) fn of_row(connection: &Connection, key: i64) -> Result<Option<(ResourceType, IdKey, Self)>> {
+        let mut statement = connection.prepare_cached(Self::SELECT_ROW)?;
+        let found = statement
+            .query_row([key], |row| {
+                Ok((row.get::<_, i64>(7)?, row.get::<_, IdKey>(8)?, Self::from_columns(row, 0)?))
+            })
+            .optional()?;
+        found.map(|(code, id, head)| Ok((resource_type(code)?, id, head))).transpose()
     }
 
     /// The seven columns of [`Self::SELECT`], from `first` on.

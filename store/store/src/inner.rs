@@ -162,7 +162,7 @@ impl Inner {
             }
             (Err(error), _) => return Err(error.into()),
         };
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, &self.options.extensions)?;
         schema::check_identity(&connection, &self.vault.store_id())?;
         Ok(connection)
     }
@@ -176,7 +176,8 @@ impl Inner {
     pub(crate) fn start(&self, connection: Connection, keys: Keys, first: Action, adopt: bool) -> Result<()> {
         let now = self.now_ms();
         let index = Arc::new(Index::default());
-        let mut writer = Writer::new(connection, keys.audit.expose(), index.clone())?;
+        let extensions = self.options.extensions.clone();
+        let mut writer = Writer::new(connection, keys.audit.expose(), index.clone(), extensions)?;
         let attachments = Attachments::new(
             self.directory.join(BLOB_DIRECTORY),
             keys.blob,
@@ -301,11 +302,20 @@ impl Inner {
         let (result, changes) = writer.run(self.now_ms(), header, work)?;
         if !changes.is_empty() {
             // The work is committed: a seal that cannot be written must not make it look undone.
-            let _ = self.vault.set_unsynced(writer.last_change().unsigned_abs());
+            let _ = writer.unsynced().map(|edits| self.vault.set_unsynced(edits));
         }
         drop(writer);
         self.observers.publish(changes);
         Ok(result)
+    }
+
+    /// Removes what a purge has left outside of rows.
+    pub(crate) fn forget_purged(&self, open: &Open) -> Result<()> {
+        let writer = open.writer();
+        open.attachments.collect_garbage(writer.connection())?;
+        // Freed pages are wiped when they are freed; the write-ahead log still has what was on them.
+        keepwell_sqlcipher::checkpoint(writer.connection())?;
+        Ok(())
     }
 
     /// Records an event that is about no resource.
@@ -381,7 +391,8 @@ impl Inner {
         };
         self.vault.finish_database_rotation(promote)?;
         let database = if promote { new } else { open.database };
-        let writer = Writer::new(connection, open.audit.expose(), open.index.clone())?;
+        let extensions = self.options.extensions.clone();
+        let writer = Writer::new(connection, open.audit.expose(), open.index.clone(), extensions)?;
         self.watch(writer.connection());
         *guard = Some(Open { writer: Mutex::new(writer), idle_readers: Mutex::default(), database, ..open });
         Ok(rekeyed?)

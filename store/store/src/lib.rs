@@ -12,6 +12,7 @@ mod compression;
 mod condition;
 mod error;
 mod export;
+mod extension;
 mod head;
 mod history;
 mod housekeeping;
@@ -38,6 +39,7 @@ pub use change_feed::{CHANGES_PAGE_MAX, Change, ChangeFeed, Operation, UNITS_WAI
 pub use compression::Compression;
 pub use error::{Error, Result};
 pub use export::{ExportOptions, ExportProgress};
+pub use extension::{Changed, Current, Extension, Transaction, View};
 pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
 pub use import::{
     COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError,
@@ -58,5 +60,5 @@ pub use verify::{DEFECTS_MAX, Defect, DefectKind, VerifyOptions, VerifyProgress,
 
 pub use keepwell_fhir as fhir;
 pub use keepwell_search as query;
-pub use keepwell_sqlcipher::WipingAllocator;
+pub use keepwell_sqlcipher::{Connection, Migration, WipingAllocator};
 pub use keepwell_vault as vault;

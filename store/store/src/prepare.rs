@@ -90,6 +90,11 @@ impl Preparer {
         Self { accept_invalid, ..Self::new(known) }
     }
 
+    /// Whether resources that break the rules of their type are taken from now on; returns what was.
+    pub(crate) fn accept_invalid(&mut self, accept: bool) -> bool {
+        std::mem::replace(&mut self.accept_invalid, accept)
+    }
+
     /// Prepares one version.
     ///
     /// `rewrite` is asked for every reference, URN and link of the narrative, and gives the text to store instead.

@@ -67,10 +67,7 @@ impl<'s> Privileged<'s> {
         let detail = serde_json::json!({ "reason": reason }).to_string();
         let header = EventHeader { actor: session.actor_key, action: Action::Purge, detail: Some(&detail) };
         let purged = session.store.inner.write(&open, &header, work)?;
-        let writer = open.writer();
-        open.attachments.collect_garbage(writer.connection())?;
-        // Freed pages are wiped when they are freed; the write-ahead log still has what was on them.
-        keepwell_sqlcipher::checkpoint(writer.connection())?;
+        session.store.inner.forget_purged(&open)?;
         Ok(purged)
     }
 

@@ -1,23 +1,37 @@
 //! The tables of a store and how a database comes to have them.
 
+use std::sync::Arc;
+
 use keepwell_sqlcipher::{Connection, Migration};
 use keepwell_vault::StoreId;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::{Error, Result};
+use crate::extension::Extension;
 
 /// Every migration, in order. A released file is history: change arrives as the next number.
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "store", sql: include_str!("../migrations/0001_store.sql") },
     Migration { number: 2, name: "search", sql: include_str!("../migrations/0002_search.sql") },
+    Migration { number: 3, name: "extension", sql: include_str!("../migrations/0003_extension.sql") },
 ];
 
-/// Brings a database to the schema of this program.
+/// Brings a database to the schema of this program and of the extensions.
 ///
 /// # Errors
-/// [`Error::Open`] when the database is newer than this program.
-pub(crate) fn migrate(connection: &mut Connection) -> Result<()> {
+/// [`Error::Migrate`] when the database is newer than this program, [`Error::MissingExtension`] when it has tables of
+/// an extension that is not among these.
+pub(crate) fn migrate(connection: &mut Connection, extensions: &[Arc<dyn Extension>]) -> Result<()> {
     keepwell_sqlcipher::migrate(connection, MIGRATIONS)?;
+    let mut statement = connection.prepare("-- schema::migrate\nSELECT name FROM extension")?;
+    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    drop(statement);
+    if names.iter().any(|name| extensions.iter().all(|extension| extension.name() != name)) {
+        return Err(Error::MissingExtension);
+    }
+    for extension in extensions {
+        keepwell_sqlcipher::migrate_extension(connection, extension.name(), extension.migrations())?;
+    }
     Ok(())
 }
 

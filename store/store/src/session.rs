@@ -9,11 +9,13 @@ use keepwell_vault::Passcode;
 
 use crate::audit::{Action, Actor, Outcome};
 use crate::bundle::{self, Answer};
+use crate::change_feed::Operation;
 use crate::error::{Error, Result};
+use crate::extension::{Transaction, View};
 use crate::head::Head;
 use crate::history::{self, HistoryPage, HistoryQuery, Level};
 use crate::id_key::IdKey;
-use crate::inner::{Open, OpenGuard, ReadEvent};
+use crate::inner::{Open, OpenGuard, ReadEvent, Reader};
 use crate::interaction::{Interactions, Precondition, Written, new_id};
 use crate::prepare::as_written;
 use crate::privileged::Privileged;
@@ -408,6 +410,65 @@ impl Session {
     }
 
     /// One unit of work with its audit event, then the observers.
+    /// Runs `work` as one transaction over resources and the tables of extensions, with one event of the audit trail
+    /// that has `detail`, a JSON object. It is committed, and on disk, when this returns `Ok`, and rolled back
+    /// otherwise.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`Error`] when the transaction could not begin or commit.
+    pub fn transaction<T, E: From<Error>>(
+        &self,
+        action: Action,
+        detail: Option<&str>,
+        work: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let header = EventHeader { actor: self.actor_key, action, detail };
+        let open = self.enter()?;
+        let _staging = open.attachments.stage();
+        let mut refusal = None;
+        let mut has_purged = false;
+        let done = self.store.inner.write(&open, &header, |unit: &mut Unit<'_>| {
+            unit.is_foreign = true;
+            let result = work(&mut Transaction { unit, attachments: &open.attachments });
+            has_purged = unit.changes.iter().any(|change| change.operation == Operation::Purge);
+            result.map_err(|error| {
+                refusal = Some(error);
+                Error::Argument("the transaction was given up")
+            })
+        });
+        if let Some(error) = refusal {
+            return Err(error);
+        }
+        let done = done?;
+        if has_purged {
+            self.store.inner.forget_purged(&open)?;
+        }
+        Ok(done)
+    }
+
+    /// Runs `work` over one state of the store, with one event of the audit trail that has `detail`, a JSON object.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`Error`] when the state could not be read.
+    pub fn view<T, E: From<Error>>(
+        &self,
+        action: Action,
+        detail: Option<&str>,
+        work: impl FnOnce(&mut View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let open = self.enter()?;
+        let mut reader = self.store.inner.reader(&open)?;
+        let Reader { connection, decoder, .. } = &mut *reader;
+        let state = connection.unchecked_transaction().map_err(Error::from)?;
+        let done = work(&mut View { connection: &state, decoder, attachments: &open.attachments });
+        drop(state);
+        let mut event = ReadEvent::of(action, None, None);
+        event.detail = detail.map(str::to_owned);
+        let outcome = if done.is_ok() { Outcome::Success } else { Outcome::MinorFailure };
+        self.store.inner.note(&open, self.actor_key, outcome, event)?;
+        done
+    }
+
     pub(crate) fn write<T>(
         &self,
         action: Action,

@@ -13,6 +13,7 @@ use keepwell_vault::{
 use crate::audit::{Action, Actor, Outcome};
 use crate::change_feed::{self, Change, ChangeFeed};
 use crate::error::Result;
+use crate::extension::Extension;
 use crate::housekeeping::Housekeeper;
 use crate::inner::{Inner, plain_event};
 use crate::schema;
@@ -37,6 +38,8 @@ pub struct StoreOptions {
     pub memory_security: bool,
     /// Write the audit record of a read before its result is returned, instead of within a second.
     pub strict_audit: bool,
+    /// Who keeps tables of their own in the database, and hears of every version: sync, for one.
+    pub extensions: Vec<Arc<dyn Extension>>,
 }
 
 impl StoreOptions {
@@ -52,6 +55,7 @@ impl StoreOptions {
             cache_kib: 8 * 1024,
             memory_security: true,
             strict_audit: false,
+            extensions: Vec::new(),
         }
     }
 
@@ -107,7 +111,7 @@ impl Store {
         let options = inner.options.connection(false);
         let mut connection =
             keepwell_sqlcipher::create(&inner.database_path(), keys.database.expose(), &options)?;
-        schema::migrate(&mut connection)?;
+        schema::migrate(&mut connection, &inner.options.extensions)?;
         schema::initialise(&connection, &inner.vault().store_id())?;
         inner.start(connection, keys, Action::Initialised, false)
     }

@@ -1,9 +1,11 @@
 //! One transaction in progress: how versions, tombstones and purges become rows.
 //!
 //! Invariants: each version has one row, in `resource` or in `resource_version`, and one in the change log; what the
-//! change log is told, the index and the digest of the audit event are told too.
+//! change log is told, the index, the digest of the audit event and the extensions are told too.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use keepwell_fhir::{Instant, ResourceType};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,6 +15,7 @@ use crate::audit::ChangeDigest;
 use crate::body::{Decoder, Encoder};
 use crate::change_feed::{Change, Operation};
 use crate::error::{Error, Result};
+use crate::extension::{After, Changed, Extension};
 use crate::head::Head;
 use crate::id_key::IdKey;
 use crate::index::IndexTransaction;
@@ -56,6 +59,9 @@ pub(crate) struct Unit<'w> {
     pub(crate) preparer: &'w mut Preparer,
     pub(crate) decoder: &'w mut Decoder,
     pub(crate) index: IndexTransaction,
+    pub(crate) extensions: &'w [Arc<dyn Extension>],
+    /// Whether what is written comes from another store.
+    pub(crate) is_foreign: bool,
     pub(crate) subject: Option<Subject>,
     pub(crate) digest: ChangeDigest,
     pub(crate) changes: Vec<Change>,
@@ -137,6 +143,7 @@ impl Unit<'_> {
             ])?;
         self.index_version(sequence, Some(head.change), prepared)?;
         self.refer_to_attachments(head.key, version, &prepared.attachments)?;
+        self.tell(head.key, &prepared.id, old.as_deref(), After::Prepared(prepared))?;
         Ok(Outcomes { version, last_updated: self.now(), operation: Some(operation) })
     }
 
@@ -164,6 +171,7 @@ impl Unit<'_> {
         self.log(key, prepared.resource_type, &prepared.id, 1, Operation::Create, &prepared.hash, patient)?;
         self.index_version(sequence, None, prepared)?;
         self.refer_to_attachments(key, 1, &prepared.attachments)?;
+        self.tell(key, &prepared.id, None, After::Prepared(prepared))?;
         Ok(Outcomes { version: 1, last_updated: self.now(), operation: Some(Operation::Create) })
     }
 
@@ -185,7 +193,9 @@ impl Unit<'_> {
             }
         };
         self.supersede(head, Some(&old), None)?;
-        self.bury(resource_type, id, head, Operation::Delete)
+        let outcomes = self.bury(resource_type, id, head, Operation::Delete)?;
+        self.tell(head.key, id, Some(&old), After::Nothing)?;
+        Ok(outcomes)
     }
 
     /// Removes content and history for good; what stays says only that there was something.
@@ -197,7 +207,41 @@ impl Unit<'_> {
         self.connection
             .prepare_cached("-- Unit::purge attachments\nDELETE FROM blob_reference WHERE resource = ?1")?
             .execute([head.key])?;
-        self.bury(resource_type, id, head, Operation::Purge)
+        let outcomes = self.bury(resource_type, id, head, Operation::Purge)?;
+        self.tell(head.key, id, None, After::Nothing)?;
+        Ok(outcomes)
+    }
+
+    /// Whether the newest version of a resource is its purge.
+    pub(crate) fn is_purged(&self, head: &Head) -> Result<bool> {
+        let operation = self
+            .connection
+            .prepare_cached("-- Unit::is_purged\nSELECT operation FROM change_log WHERE sequence = ?1")?
+            .query_row([head.change], |row| row.get(0))?;
+        Ok(Operation::from_code(operation)? == Operation::Purge)
+    }
+
+    /// Tells the extensions of the version that was written last.
+    fn tell(&mut self, key: i64, id: &IdKey, before: Option<&[u8]>, after: After<'_>) -> Result<()> {
+        let (Some(change), false) = (self.changes.last(), self.extensions.is_empty()) else { return Ok(()) };
+        let changed = Changed {
+            key,
+            resource_type: change.resource_type,
+            version: change.version,
+            last_updated: change.last_updated,
+            operation: change.operation,
+            sequence: change.sequence,
+            first_sequence: self.changes.first().map_or(change.sequence, |first| first.sequence),
+            is_foreign: self.is_foreign,
+            id,
+            before,
+            after,
+            decoder: RefCell::new(self.decoder),
+        };
+        for extension in self.extensions {
+            extension.changed(self.connection, &changed)?;
+        }
+        Ok(())
     }
 
     fn bury(

@@ -16,6 +16,7 @@ use crate::audit::{self, Action, Actor, Chain, ChangeDigest, Event, Outcome, Pur
 use crate::body::Decoder;
 use crate::change_feed::Change;
 use crate::error::{Error, Result};
+use crate::extension::Extension;
 use crate::id_key::IdKey;
 use crate::index::{Index, IndexProgress, IndexTransaction, Known};
 use crate::prepare::Preparer;
@@ -35,6 +36,7 @@ pub(crate) struct Writer {
     position: Position,
     patients: HashMap<IdKey, i64>,
     index: Arc<Index>,
+    extensions: Vec<Arc<dyn Extension>>,
     /// The merge of the index that is under way.
     merge: Option<Merge>,
     pub(crate) preparer: Preparer,
@@ -42,7 +44,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(connection: Connection, audit_key: &[u8; 32], index: Arc<Index>) -> Result<Self> {
+    pub(crate) fn new(
+        connection: Connection,
+        audit_key: &[u8; 32],
+        index: Arc<Index>,
+        extensions: Vec<Arc<dyn Extension>>,
+    ) -> Result<Self> {
         let chain = Chain::load(&connection, audit_key)?;
         let position = connection.query_row(
             "-- Writer::new
@@ -54,7 +61,7 @@ impl Writer {
         )?;
         let preparer = Preparer::new(&Known::load(&connection)?);
         let (patients, decoder) = (HashMap::new(), Decoder::new());
-        Ok(Self { connection, chain, position, patients, index, merge: None, preparer, decoder })
+        Ok(Self { connection, chain, position, patients, index, extensions, merge: None, preparer, decoder })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -69,9 +76,14 @@ impl Writer {
         &self.chain
     }
 
-    /// The sequence of the newest change, 0 when there is none.
-    pub(crate) fn last_change(&self) -> i64 {
-        self.position.last_change
+    /// How many edits would be lost with this store.
+    pub(crate) fn unsynced(&self) -> Result<u64> {
+        for extension in &self.extensions {
+            if let Some(edits) = extension.unsynced(&self.connection)? {
+                return Ok(edits);
+            }
+        }
+        Ok(self.position.last_change.unsigned_abs())
     }
 
     /// The number of an actor, written down if it is new.
@@ -209,6 +221,8 @@ impl Writer {
             preparer: &mut self.preparer,
             decoder: &mut self.decoder,
             index,
+            extensions: &self.extensions,
+            is_foreign: false,
             subject: None,
             digest: ChangeDigest::new(),
             changes: Vec::new(),

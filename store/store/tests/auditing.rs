@@ -26,7 +26,7 @@ type Call = (&'static str, Action, fn(&Session));
 type PrivilegedCall = (&'static str, Action, for<'s> fn(&Privileged<'s>));
 
 /// The calls of a session. Each succeeds on a store with `Patient/p`, which has an attachment.
-const SESSION: [Call; 26] = [
+const SESSION: [Call; 28] = [
     ("create", Action::Create, |session| drop(session.create(patient(), &body("x", "B")).unwrap())),
     ("create_if_none_exist", Action::Create, |session| {
         session.create_if_none_exist(patient(), &body("x", "C"), "identifier=none").unwrap();
@@ -78,6 +78,16 @@ const SESSION: [Call; 26] = [
     }),
     ("observe_search", Action::Search, |session| drop(session.observe_search("Patient").unwrap())),
     ("explain_search", Action::Search, |session| drop(session.explain_search("Patient?name=a").unwrap())),
+    ("transaction", Action::SyncReceive, |session| {
+        session
+            .transaction(Action::SyncReceive, None, |transaction| {
+                transaction.put(patient(), "t", &body("t", "T"), false)
+            })
+            .unwrap();
+    }),
+    ("view", Action::SyncSend, |session| {
+        session.view(Action::SyncSend, None, |view| view.current(patient(), "p")).unwrap();
+    }),
     ("read_attachment", Action::AttachmentRead, |session| {
         let binary = ResourceType::parse("Binary").unwrap();
         let written = session.create_binary("text/plain", &mut &b"b".repeat(40_000)[..]).unwrap();

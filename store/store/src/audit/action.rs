@@ -174,6 +174,15 @@ actions! {
     /// The keys were destroyed, and with them the data.
     Erased = 59, "erased", "D", ALERT, lifecycle("destroy", "Destroy/Delete Record Lifecycle Event");
 
+    /// Versions were taken over from another store.
+    SyncReceive = 60, "sync-receive", "U", IMPORT, lifecycle("receive", "Receive/Retain Record Lifecycle Event");
+    /// Versions were handed to another store.
+    SyncSend = 61, "sync-send", "R", EXPORT, lifecycle("transmit", "Transmit Record Lifecycle Event");
+    /// Access to records was given or taken: grants, invitations, devices.
+    SyncAccess = 62, "sync-access", "U", ALERT, USER_SECURITY;
+    /// A person decided between two edits.
+    SyncResolve = 63, "sync-resolve", "U", APPLICATION, lifecycle("merge", "Merge Record Lifecycle Event");
+
     /// The store was checked for damage.
     Verify = 70, "verify", "E", APPLICATION, lifecycle("verify", "Verify Record Lifecycle Event");
     /// The file is older than its anchor outside says.

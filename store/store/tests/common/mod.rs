@@ -43,6 +43,11 @@ impl Home {
         self.store.session(actor()).unwrap()
     }
 
+    /// Closes the store; its directory stays while what is returned lives.
+    pub fn closed(self) -> TempDir {
+        self.directory
+    }
+
     /// The same store, opened anew as after a restart.
     pub fn reopened(self) -> Self {
         let Self { store, clock, keychain, directory } = self;

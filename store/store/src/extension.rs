@@ -1,0 +1,292 @@
+//! What another crate keeps in the database of a store: tables of its own, changed in the same transactions.
+//!
+//! Sync is built on this, on a device and on a server: what waits to be sent, who may see what, and how far another
+//! store has read are true only if they commit together with the resources.
+//!
+//! Invariants: an extension hears of every version in the transaction that makes it, before its commit; its error
+//! rolls the transaction back; a store that was opened with an extension is never opened without it.
+
+use std::cell::RefCell;
+
+use keepwell_fhir::{Instant, ResourceType};
+use keepwell_sqlcipher::{Connection, Migration};
+
+use crate::attachment::Attachments;
+use crate::body::Decoder;
+use crate::change_feed::Operation;
+use crate::error::{Error, Result};
+use crate::head::{Head, version_content};
+use crate::id_key::IdKey;
+use crate::interaction::valid_id;
+use crate::prepare::{Identity, Prepared, as_written};
+use crate::schema;
+use crate::unit::Unit;
+
+/// Tables of another crate in the database of a store ([`crate::StoreOptions::extensions`]).
+///
+/// It touches its own tables only; of the store's it may name `resource.key` and `change_log.sequence`.
+pub trait Extension: Send + Sync {
+    /// Its name: its tables begin with this and an underscore.
+    fn name(&self) -> &'static str;
+
+    /// The steps to its tables, numbered 1, 2, 3 and so on. A released step is history.
+    fn migrations(&self) -> &'static [Migration];
+
+    /// A version was made, in the transaction that is open on `connection`.
+    ///
+    /// # Errors
+    /// Any: the transaction is rolled back, and its caller gets the error.
+    fn changed(&self, connection: &Connection, changed: &Changed<'_>) -> Result<()>;
+
+    /// How many edits would be lost with this store, for the count that is sealed outside of it; `None` if this
+    /// extension does not know.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    fn unsynced(&self, connection: &Connection) -> Result<Option<u64>> {
+        let _ = connection;
+        Ok(None)
+    }
+}
+
+/// A version, as the extensions hear of it.
+#[non_exhaustive]
+pub struct Changed<'c> {
+    /// The resource's row: a number that it keeps for ever.
+    pub key: i64,
+    /// Its type.
+    pub resource_type: ResourceType,
+    /// The version, as in meta.versionId.
+    pub version: u64,
+    /// When it was made.
+    pub last_updated: Instant,
+    /// What was done.
+    pub operation: Operation,
+    /// Its place in the change log.
+    pub sequence: i64,
+    /// The place of the first version of this transaction: versions with the same one commit together.
+    pub first_sequence: i64,
+    /// Whether a [`Transaction`] made it, not an interaction.
+    pub is_foreign: bool,
+    pub(crate) id: &'c IdKey,
+    pub(crate) before: Option<&'c [u8]>,
+    pub(crate) after: After<'c>,
+    pub(crate) decoder: RefCell<&'c mut Decoder>,
+}
+
+/// The content after a change.
+pub(crate) enum After<'c> {
+    Nothing,
+    Prepared(&'c Prepared),
+}
+
+impl Changed<'_> {
+    /// The id of the resource.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    /// The content of the version before, without meta.versionId and meta.lastUpdated, as it is stored: large
+    /// attachments are tokens in it. `None` when there was none, or it was a deletion, or it is purged now.
+    #[must_use]
+    pub fn stored_before(&self) -> Option<&[u8]> {
+        self.before
+    }
+
+    /// The content of this version, likewise.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it cannot be decompressed.
+    pub fn stored_after(&self) -> Result<Option<Vec<u8>>> {
+        match self.after {
+            After::Nothing => Ok(None),
+            After::Prepared(prepared) if !prepared.content.is_empty() => Ok(Some(prepared.content.clone())),
+            After::Prepared(prepared) => Ok(Some(self.decoder.borrow_mut().decode(&prepared.body)?)),
+        }
+    }
+}
+
+/// A resource as it stands.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Current {
+    /// Its row: a number that it keeps for ever.
+    pub key: i64,
+    /// The version, as in meta.versionId.
+    pub version: u64,
+    /// When that version was made.
+    pub last_updated: Instant,
+    /// The place of that version in the change log.
+    pub sequence: i64,
+    /// The JSON without meta.versionId and meta.lastUpdated, byte for byte; `None` when it is deleted or purged.
+    pub content: Option<Vec<u8>>,
+}
+
+/// The content is a person's data: it is not printed by accident.
+impl std::fmt::Debug for Current {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Current(row {}, version {})", self.key, self.version)
+    }
+}
+
+/// One state of a store: its resources and the tables of extensions.
+pub struct View<'v> {
+    pub(crate) connection: &'v Connection,
+    pub(crate) decoder: &'v mut Decoder,
+    pub(crate) attachments: &'v Attachments,
+}
+
+impl<'v> View<'v> {
+    /// The database, for the tables of an extension.
+    #[must_use]
+    pub fn connection(&self) -> &'v Connection {
+        self.connection
+    }
+
+    /// A resource as it stands, deleted or not; `None` when there never was one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`], [`Error::Corrupt`].
+    pub fn current(&mut self, resource_type: ResourceType, id: &str) -> Result<Option<Current>> {
+        let Some(head) = Head::find(self.connection, resource_type, &valid_id(id)?)? else { return Ok(None) };
+        let content = self.content(&head, head.version)?;
+        let Head { key, version, last_updated, change, .. } = head;
+        Ok(Some(Current { key, version, last_updated, sequence: change, content }))
+    }
+
+    /// The content of one version, without meta.versionId and meta.lastUpdated; `None` for a deletion, a purged
+    /// version and one that never was.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`], [`Error::Corrupt`].
+    pub fn version(
+        &mut self,
+        resource_type: ResourceType,
+        id: &str,
+        version: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let Some(head) = Head::find(self.connection, resource_type, &valid_id(id)?)? else { return Ok(None) };
+        self.content(&head, version)
+    }
+
+    fn content(&mut self, head: &Head, version: u64) -> Result<Option<Vec<u8>>> {
+        version_content(self.connection, self.decoder, head, version)?
+            .map(|content| self.attachments.expand(self.connection, content))
+            .transpose()
+    }
+
+    /// Type, id and current content of the resource in a row, as [`Self::current`].
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when there is no such row.
+    pub fn row(&mut self, key: i64) -> Result<(ResourceType, String, Current)> {
+        let (resource_type, id, head) = Head::of_row(self.connection, key)?.ok_or(Error::Corrupt)?;
+        let content = self.content(&head, head.version)?;
+        let Head { key, version, last_updated, change, .. } = head;
+        let current = Current { key, version, last_updated, sequence: change, content };
+        Ok((resource_type, id.to_string(), current))
+    }
+
+    /// The place of the newest version in the change log, 0 when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn last_sequence(&self) -> Result<i64> {
+        Ok(self.connection.query_row(
+            "-- View::last_sequence\nSELECT coalesce(max(sequence), 0) FROM change_log",
+            [],
+            |row| row.get(0),
+        )?)
+    }
+
+    /// Which store this is, and which of its lives: both differ in what was restored from an archive, the second
+    /// also after an older state was adopted ([`crate::Store::unlock_with`]).
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn life(&self) -> Result<([u8; 16], u64)> {
+        let store = self.connection.query_row(
+            "-- View::life\nSELECT value FROM setting WHERE name = 'store'",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok((store, schema::epoch(self.connection)?))
+    }
+}
+
+/// A transaction over resources and the tables of extensions ([`crate::Session::transaction`]).
+pub struct Transaction<'t, 'w> {
+    pub(crate) unit: &'t mut Unit<'w>,
+    pub(crate) attachments: &'t Attachments,
+}
+
+impl Transaction<'_, '_> {
+    /// The state as this transaction sees it.
+    pub fn view(&mut self) -> View<'_> {
+        View { connection: self.unit.connection, decoder: self.unit.decoder, attachments: self.attachments }
+    }
+
+    /// The database, for the tables of an extension.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        self.unit.connection
+    }
+
+    /// The time that the versions of this transaction get.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.unit.now()
+    }
+
+    /// Writes a version, the first or a further one; returns its number. Where `content` is the current content
+    /// nothing is written. The content has its id; `is_valid` says that another store has validated it already.
+    ///
+    /// # Errors
+    /// As [`crate::Session::update`]. After one with a code below 200 the transaction is as it was, and goes on.
+    pub fn put(
+        &mut self,
+        resource_type: ResourceType,
+        id: &str,
+        content: &[u8],
+        is_valid: bool,
+    ) -> Result<u64> {
+        let key = valid_id(id)?;
+        let head = self.unit.find(resource_type, &key)?;
+        let strict = self.unit.preparer.accept_invalid(is_valid);
+        let prepared = self.unit.preparer.prepare(
+            content,
+            Some(resource_type),
+            Identity::Expected(id),
+            self.attachments,
+            &as_written,
+        );
+        self.unit.preparer.accept_invalid(strict);
+        Ok(self.unit.put(head.as_ref(), &prepared?)?.version)
+    }
+
+    /// Writes the version that is a tombstone; returns its number, `None` when there never was such a resource.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`].
+    pub fn delete(&mut self, resource_type: ResourceType, id: &str) -> Result<Option<u64>> {
+        let key = valid_id(id)?;
+        let Some(head) = self.unit.find(resource_type, &key)? else { return Ok(None) };
+        Ok(Some(self.unit.delete(resource_type, &key, &head)?.version))
+    }
+
+    /// Removes content and history for good; what stays says only that there was something. Nothing happens where
+    /// that has been done, or there never was such a resource.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`].
+    pub fn purge(&mut self, resource_type: ResourceType, id: &str) -> Result<()> {
+        let key = valid_id(id)?;
+        let Some(head) = self.unit.find(resource_type, &key)? else { return Ok(()) };
+        if self.unit.is_purged(&head)? {
+            return Ok(());
+        }
+        self.unit.purge(resource_type, &key, &head)?;
+        Ok(())
+    }
+}
