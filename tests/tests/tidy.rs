@@ -29,6 +29,7 @@ const EDGES: &[Edges] = &[
     ),
     ("keepwell-protocol", &["keepwell-fhir"], &[]),
     ("keepwell-backend", &["keepwell-fhir", "keepwell-protocol"], &[]),
+    ("keepwell-engine", &["keepwell-fhir", "keepwell-merge", "keepwell-protocol"], &[]),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
         "keepwell",
@@ -53,6 +54,7 @@ const EDGES: &[Edges] = &[
 /// Crates without I/O, clock or randomness: these they receive as arguments.
 const PURE: &[&str] = &[
     "keepwell-backend",
+    "keepwell-engine",
     "keepwell-fhir",
     "keepwell-index",
     "keepwell-merge",

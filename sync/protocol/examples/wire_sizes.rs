@@ -139,7 +139,7 @@ fn edits(bodies: &[Body], encoding: &Encoding) -> Result<(), Box<dyn Error>> {
             payload: Payload::Delta(Delta::new(body.as_bytes(), edited.as_bytes())),
             merge: None,
         };
-        let head = PushHead { v: 1, incarnation: Incarnation::new(5), ack: Sequence::ZERO };
+        let head = PushHead { v: 1, incarnation: Incarnation::new(5), epoch: None, ack: Sequence::ZERO };
         let mut writer = Writer::<PushRequest>::new(encoding, &head);
         writer.item(&Frozen::freeze(mutation)?);
         up += writer.finish(PushEnd { n: 1 }).len();

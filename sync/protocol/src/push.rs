@@ -24,6 +24,10 @@ pub struct PushHead {
     /// The life of the device's database.
     #[serde(rename = "inc")]
     pub incarnation: Incarnation,
+    /// The history that the bases are of; absent while the device has heard of none. A server with another one refuses
+    /// the push with a resync, since equal numbers of versions may then name different contents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// Every outcome up to here has been settled: the server may forget it.
     pub ack: Sequence,
 }

@@ -103,7 +103,7 @@ pub(crate) fn mutations() -> Vec<Frozen> {
 }
 
 pub(crate) fn push_head() -> PushHead {
-    PushHead { v: 1, incarnation: INCARNATION, ack: sequence(410) }
+    PushHead { v: 1, incarnation: INCARNATION, epoch: Some(EPOCH), ack: sequence(410) }
 }
 
 pub(crate) fn row(number: u64, state: RowState, key: ResourceKey, of: u64) -> Row {
