@@ -218,7 +218,9 @@ impl<V: Visitor> Pass<'_, '_, V> {
 
     fn reference(&mut self, text: Text, value: &[u8]) {
         let span = Span::new(text.start, text.end);
-        self.scratch.references.push(ReferenceSpan { span, has_escape: text.has_escape });
+        let own = self.holder().filter(|_| self.level == 0);
+        let compartments = own.map_or(0, |holder| holder.compartments);
+        self.scratch.references.push(ReferenceSpan { span, has_escape: text.has_escape, compartments });
         let reference = Reference::parse(std::str::from_utf8(value).unwrap_or_default());
         if let Some(kind) = reference.resource_type() {
             self.check_target(kind);
@@ -230,7 +232,7 @@ impl<V: Visitor> Pass<'_, '_, V> {
             let targets = self.holder().map_or(0, |holder| holder.targets);
             self.scratch.containment.push_reference(id, targets, &self.scratch.path);
         }
-        if self.head.patient.is_none() && self.level == 0 && self.places_in(Compartment::Patient) {
+        if self.head.patient.is_none() && compartments & Compartment::Patient.bit() != 0 {
             self.head.patient = patient_id(&reference).and_then(|id| self.find_id(span, id));
         }
     }
@@ -245,10 +247,6 @@ impl<V: Visitor> Pass<'_, '_, V> {
         if self.holder().is_some_and(|holder| !definitions::allows_target(holder.targets, kind)) {
             self.issue(IssueType::Structure, "the reference may not point at a resource of this type");
         }
-    }
-
-    fn places_in(&self, compartment: Compartment) -> bool {
-        self.holder().is_some_and(|holder| holder.compartments & compartment.bit() != 0)
     }
 
     /// Where the id stands in the text of a relative reference or a UUID.

@@ -7,6 +7,7 @@
 //!
 //! Invariants: every span lies within the walked bytes; no issue carries a byte of them.
 
+use crate::compartment::Compartment;
 use crate::contained::Containment;
 use crate::grammar::Grammar;
 use crate::issues::Issues;
@@ -97,6 +98,25 @@ pub struct ReferenceSpan {
     pub span: Span,
     /// Whether escapes have to be undone to read it.
     pub has_escape: bool,
+    /// The compartments that it can put the resource into, one bit each.
+    pub(crate) compartments: u8,
+}
+
+impl ReferenceSpan {
+    /// Whether the resource is in this compartment of whatever the reference points at, if that is of its type.
+    /// ```
+    /// use keepwell_fhir::{Compartment, Walker};
+    /// let json = br#"{"resourceType":"Flag","subject":{"reference":"Patient/1"},"encounter":{"reference":"Encounter/2"}}"#;
+    /// let mut walker = Walker::new();
+    /// let walk = walker.walk(json)?;
+    /// let placing = walk.references.iter().filter(|reference| reference.places_in(Compartment::Patient));
+    /// assert_eq!(placing.map(|reference| reference.span.text(json)).collect::<Vec<_>>(), ["Patient/1"]);
+    /// # Ok::<(), keepwell_fhir::SyntaxError>(())
+    /// ```
+    #[must_use]
+    pub const fn places_in(&self, compartment: Compartment) -> bool {
+        self.compartments & compartment.bit() != 0
+    }
 }
 
 /// One identifier of a resource.

@@ -39,6 +39,12 @@ impl Cursor {
     pub const fn new(epoch: Epoch, position: Position) -> Self {
         Self { epoch, position }
     }
+
+    /// The position, for whoever made the cursor or knows that it is not void.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
 }
 
 /// Why a cursor is void. Each is answered with a resync, in which nothing local is lost.

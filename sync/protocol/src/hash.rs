@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256, digest};
 
 use crate::error::Error;
 use crate::text::as_text;
@@ -21,6 +21,20 @@ impl Hash {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Self(hash)
+    }
+
+    /// The hash of bytes that come in pieces.
+    ///
+    /// # Errors
+    /// The first error among the pieces.
+    pub fn of_pieces<E>(pieces: impl IntoIterator<Item = Result<Vec<u8>, E>>) -> Result<Self, E> {
+        let mut context = Context::new(&SHA256);
+        for piece in pieces {
+            context.update(&piece?);
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        Ok(Self(hash))
     }
 
     /// A hash that was computed elsewhere.
@@ -72,6 +86,7 @@ mod tests {
     #[test]
     fn a_hash_has_one_spelling() {
         let hash = Hash::of(b"abc");
+        assert_eq!(Hash::of_pieces([Ok::<_, ()>(b"ab".to_vec()), Ok(b"c".to_vec())]), Ok(hash));
         let text = hash.to_string();
         assert_eq!(text, "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
         assert_eq!(text.parse(), Ok(hash));
