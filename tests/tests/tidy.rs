@@ -28,7 +28,7 @@ const EDGES: &[Edges] = &[
         &["keepwell-sample"],
     ),
     ("keepwell-protocol", &["keepwell-fhir"], &[]),
-    ("keepwell-backend", &["keepwell-fhir", "keepwell-protocol"], &[]),
+    ("keepwell-backend", &["keepwell-fhir", "keepwell-protocol"], &["keepwell-backend"]),
     ("keepwell-engine", &["keepwell-fhir", "keepwell-merge", "keepwell-protocol"], &[]),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
