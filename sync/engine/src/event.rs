@@ -35,6 +35,8 @@ pub enum Event {
     Policy(Policy),
     /// The database was found to be restored or cloned.
     Restored,
+    /// A lease came with an enrolment.
+    Lease(Lease),
     /// Attachments were saved on this device: their rows are there.
     Blobs,
     /// An answer, or that there will be none.

@@ -198,7 +198,7 @@ pub trait Replica {
     /// Those of the storage.
     fn set_known(&mut self, key: &ResourceKey, known: Option<&Known>) -> Result<(), Self::Error>;
 
-    /// Marks every row as doubtful.
+    /// Marks every row as doubtful, and sets each `unplaced` that there is to zero.
     ///
     /// # Errors
     /// Those of the storage.

@@ -1,0 +1,276 @@
+//! Pull: what is asked for, and what a page changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keepwell_protocol::{
+    Digest, Error, Grant, Hydration, Position, PullEnd, PullHead, PullItem, PullRequest, RequestId,
+    ResourceKey, Row, Scope, ScopeDigest, ScopeSet, VERSION_MAX, limits,
+};
+
+use crate::defect::Defect;
+use crate::replica::{HeldScope, Known, Replica};
+use crate::turn::{MEMBERS_MAX, Turn};
+
+/// Hydrations in a row after which a scope whose digest still differs is left alone, and reported.
+const MISMATCHES_MAX: u32 = 3;
+
+/// What became of an answer.
+pub(crate) enum Page {
+    /// It was for another question.
+    Discarded,
+    /// There is more to ask for.
+    More,
+    /// A checkpoint; ask again after this many milliseconds.
+    Checkpoint(u32),
+    /// It holds something that this program does not know.
+    Unknown,
+}
+
+impl<R: Replica> Turn<'_, R> {
+    /// What would be asked now.
+    pub(crate) fn next_pull(
+        &mut self,
+        req: RequestId,
+        rows: u32,
+        wait_ms: u32,
+    ) -> Result<PullRequest, R::Error> {
+        let grant = |held: &HeldScope| Grant(held.scope.clone(), held.generation);
+        let read: Vec<Grant> =
+            self.scopes.values().filter(|held| held.position.is_none()).map(grant).collect();
+        let hydrating = self
+            .scopes
+            .values()
+            .filter_map(|held| Some(Hydration(held.scope.clone(), held.generation, held.position?)));
+        Ok(PullRequest {
+            v: VERSION_MAX,
+            incarnation: self.state.incarnation,
+            req,
+            cursor: self.state.cursor(),
+            scopes: ScopeSet::of(&read),
+            hydrating: hydrating.collect(),
+            rows,
+            bytes: limits::PULL_BYTES,
+            wait_ms,
+            ack: self.ack()?,
+        })
+    }
+
+    /// Takes over a page.
+    pub(crate) fn page(
+        &mut self,
+        asked: &PullRequest,
+        head: PullHead,
+        items: Vec<PullItem>,
+        end: Result<PullEnd, Error>,
+    ) -> Result<Page, R::Error> {
+        let now = self.next_pull(asked.req, asked.rows, asked.wait_ms)?;
+        if (head.req != asked.req || !asked.stands(&now)) && !Defect::TakesStaleAnswers.is_on() {
+            return Ok(Page::Discarded);
+        }
+        if self.state.epoch.is_some_and(|epoch| epoch != head.epoch) {
+            self.resync(true)?;
+            self.state.epoch = Some(head.epoch);
+            return Ok(Page::More);
+        }
+        self.state.epoch = Some(head.epoch);
+        self.state.clock = self.state.clock.max(head.clock);
+        let is_unknown = matches!(end, Err(Error::UnknownOutcome | Error::UnknownRowState));
+        let (rows, outcomes) = split(items);
+        if !Defect::SettlesLate.is_on() {
+            outcomes.clone().into_iter().try_for_each(|settlement| self.settle(settlement))?;
+        }
+        let is_changed = head.grants.is_some();
+        if let Some(grants) = head.grants {
+            self.take_grants(&grants)?;
+        } else {
+            let upto = end.as_ref().map_or_else(|_| before_last(&rows), |end| Some(end.upto));
+            let is_checkpoint = end.as_ref().is_ok_and(|end| !end.more);
+            if is_checkpoint {
+                self.publish()?;
+            }
+            rows.into_iter().try_for_each(|row| self.receive(row, is_checkpoint))?;
+            if let Some(upto) = upto {
+                self.advance(upto)?;
+            }
+        }
+        if Defect::SettlesLate.is_on() {
+            outcomes.into_iter().try_for_each(|settlement| self.settle(settlement))?;
+        }
+        Ok(match end {
+            _ if is_unknown => Page::Unknown,
+            Ok(end) if !end.more && !is_changed => {
+                self.checkpoint(asked, end.upto, &end.digests)?;
+                if self.wants_pull { Page::More } else { Page::Checkpoint(end.next_ms) }
+            }
+            _ => Page::More,
+        })
+    }
+
+    /// Drops scopes that are no longer granted in their generation, and begins with those that are new.
+    fn take_grants(&mut self, grants: &[Grant]) -> Result<(), R::Error> {
+        let granted: BTreeMap<&Scope, _> =
+            grants.iter().map(|Grant(scope, generation)| (scope, *generation)).collect();
+        let is_over = |held: &HeldScope| match granted.get(&held.scope) {
+            None => true,
+            Some(generation) => *generation != held.generation && !Defect::IgnoresGenerations.is_on(),
+        };
+        let over: Vec<Scope> =
+            self.scopes.values().filter(|held| is_over(held)).map(|held| held.scope.clone()).collect();
+        for scope in &over {
+            self.drop_scope(scope)?;
+        }
+        let is_started = self.state.position.is_some();
+        for (scope, generation) in granted {
+            if let Some(held) = self.scopes.get_mut(scope) {
+                held.generation = generation;
+                self.replica.set_scope(held)?;
+                continue;
+            }
+            let held = HeldScope {
+                scope: scope.clone(),
+                generation,
+                round: self.next_round(),
+                position: is_started.then_some(Position::ZERO),
+                is_complete: false,
+                mismatches: 0,
+            };
+            self.replica.set_scope(&held)?;
+            self.scopes.insert(scope.clone(), held);
+        }
+        if self.scopes.values().filter(|held| held.position.is_some()).count() > limits::HYDRATING_MAX {
+            // More than a request can name: then all from the start.
+            self.replica.clear_stage(None)?;
+            self.restart_scopes()?;
+        }
+        Ok(())
+    }
+
+    /// All that was asked for has been read up to here.
+    fn advance(&mut self, upto: Position) -> Result<(), R::Error> {
+        let cursor = self.state.position.map_or(upto, |position| position.max(upto));
+        self.state.position = Some(cursor);
+        for held in self.scopes.values_mut() {
+            let Some(position) = held.position else { continue };
+            let position = position.max(upto);
+            held.position = (position < cursor).then_some(position);
+            self.replica.set_scope(held)?;
+        }
+        Ok(())
+    }
+
+    /// Everything that is granted has been read up to `upto`.
+    fn checkpoint(
+        &mut self,
+        asked: &PullRequest,
+        upto: Position,
+        digests: &[ScopeDigest],
+    ) -> Result<(), R::Error> {
+        self.report.checkpoints += 1;
+        let incomplete: Vec<HeldScope> = self
+            .scopes
+            .values()
+            .filter(|held| !held.is_complete && held.position.is_none())
+            .cloned()
+            .collect();
+        for held in incomplete {
+            self.sweep(&held)?;
+            let held = HeldScope { is_complete: true, ..held };
+            self.replica.set_scope(&held)?;
+            self.scopes.insert(held.scope.clone(), held);
+        }
+        self.place(upto)?;
+        self.state.is_stale = false;
+        self.state.is_doubtful = false;
+        if asked.cursor.is_some() || !digests.is_empty() {
+            self.compare(digests)?;
+        }
+        Ok(())
+    }
+
+    /// Takes out members that a hydration did not name.
+    fn sweep(&mut self, held: &HeldScope) -> Result<(), R::Error> {
+        if Defect::DoesNotSweep.is_on() {
+            return Ok(());
+        }
+        loop {
+            let gone = self.replica.members_below(&held.scope, held.round, MEMBERS_MAX)?;
+            if gone.is_empty() {
+                return Ok(());
+            }
+            for key in gone {
+                self.replica.remove_member(&held.scope, &key)?;
+                self.recheck(&key)?;
+            }
+        }
+    }
+
+    /// Own writes up to here have been read with the scopes that they are in: those in none are not for this device.
+    fn place(&mut self, upto: Position) -> Result<(), R::Error> {
+        loop {
+            let placed = self.replica.unplaced(upto, MEMBERS_MAX)?;
+            if placed.is_empty() {
+                return Ok(());
+            }
+            for key in placed {
+                if let Some(known) = self.replica.known(&key)? {
+                    self.replica.set_known(&key, Some(&Known { unplaced: None, ..known }))?;
+                }
+                self.recheck(&key)?;
+            }
+        }
+    }
+
+    /// Compares what scopes hold here and there. One that differs is fetched anew.
+    fn compare(&mut self, digests: &[ScopeDigest]) -> Result<(), R::Error> {
+        // Writes that were settled since the page was read are not in its digests, nor are rows that were held back.
+        let newest = Position::new((1 << 53) - 1).expect("the highest number");
+        if !self.replica.unplaced(newest, 1)?.is_empty() {
+            return Ok(());
+        }
+        let held = self.replica.all_held()?;
+        let held_back = self.scopes_of(held)?;
+        for theirs in digests.iter().filter(|theirs| !held_back.contains(&theirs.0)) {
+            let Some(held) = self.scopes.get(&theirs.0).filter(|held| held.is_complete) else { continue };
+            let mut mine = Digest::default();
+            self.replica.members(&theirs.0, &mut |member| mine.add(member))?;
+            let is_same = mine == theirs.digest();
+            let mismatches = if is_same { 0 } else { held.mismatches + 1 };
+            if mismatches != held.mismatches {
+                let held = HeldScope { mismatches, ..held.clone() };
+                self.replica.set_scope(&held)?;
+                self.scopes.insert(held.scope.clone(), held);
+            }
+            if !is_same {
+                self.report.diverged += 1;
+                if mismatches <= MISMATCHES_MAX {
+                    self.rehydrate(&theirs.0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scopes_of(&mut self, keys: Vec<ResourceKey>) -> Result<BTreeSet<Scope>, R::Error> {
+        let mut scopes = BTreeSet::new();
+        for key in keys {
+            scopes.extend(self.replica.memberships(&key)?);
+        }
+        Ok(scopes)
+    }
+}
+
+fn split(items: Vec<PullItem>) -> (Vec<Row>, Vec<keepwell_protocol::Settlement>) {
+    let (mut rows, mut outcomes) = (Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            PullItem::Outcome(settlement) => outcomes.push(settlement),
+            PullItem::Row(row) => rows.push(row),
+        }
+    }
+    (rows, outcomes)
+}
+
+/// How far a page reaches that was cut off: its last position may have more rows.
+fn before_last(rows: &[Row]) -> Option<Position> {
+    rows.last().and_then(|row| Position::new(row.position.get().saturating_sub(1)))
+}

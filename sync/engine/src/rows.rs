@@ -1,0 +1,338 @@
+//! Rows: what the server tells of a resource, and how it is joined with an edit that waits here.
+
+use keepwell_fhir::Instant;
+use keepwell_merge::{Action, Conflict, Outcome, RULES_VERSION, Side};
+use keepwell_protocol::{
+    Body, Merge, ParkKind, Position, ResourceKey, Row, RowState, Scope, Version, limits,
+};
+
+use crate::defect::Defect;
+use crate::replica::{Base, BlobState, ConflictRecord, Known, Replica};
+use crate::tokens::tokens;
+use crate::turn::{Turn, hash};
+
+/// A version of the server's.
+struct Theirs {
+    version: Version,
+    at: Option<Instant>,
+    /// None if it was deleted.
+    content: Option<Body>,
+}
+
+/// What became of an edit that met another version.
+enum Joined {
+    /// It is in theirs, or lost.
+    Theirs,
+    /// It waits again, with this content; with the paths that were taken from it if it was merged.
+    Waits { content: Option<Body>, paths: Option<Vec<String>> },
+}
+
+impl<R: Replica> Turn<'_, R> {
+    /// Notes a row of a page: at once, or for the next checkpoint.
+    pub(crate) fn receive(&mut self, row: Row, is_checkpoint: bool) -> Result<(), R::Error> {
+        self.report.rows += 1;
+        if !self.scopes.contains_key(&row.scope) && !Defect::TakesUnheldRows.is_on() {
+            return Ok(());
+        }
+        if is_checkpoint || Defect::PublishesEarly.is_on() || !self.is_published(&row)? {
+            return self.apply(row);
+        }
+        self.replica.stage(&row)
+    }
+
+    /// Whether readers rely on the resource being whole: then it changes at a checkpoint, with all others.
+    fn is_published(&mut self, row: &Row) -> Result<bool, R::Error> {
+        let is_complete =
+            |turn: &Self, scope: &Scope| turn.scopes.get(scope).is_some_and(|held| held.is_complete);
+        if is_complete(self, &row.scope) {
+            return Ok(true);
+        }
+        let memberships = self.replica.memberships(&row.key)?;
+        Ok(memberships.iter().any(|scope| is_complete(self, scope)))
+    }
+
+    /// Applies the rows that waited for a checkpoint.
+    pub(crate) fn publish(&mut self) -> Result<(), R::Error> {
+        loop {
+            let rows = self.replica.unstage(crate::turn::MEMBERS_MAX)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for row in rows {
+                self.apply(row)?;
+            }
+        }
+    }
+
+    /// Applies a row now: its membership at once, its content unless a mutation of the resource is in flight.
+    fn apply(&mut self, row: Row) -> Result<(), R::Error> {
+        let round = match self.scopes.get(&row.scope) {
+            Some(held) => held.round,
+            None if Defect::TakesUnheldRows.is_on() => 0,
+            None => return Ok(()),
+        };
+        let is_in_flight = self.is_in_flight(&row.key)?;
+        match row.state {
+            RowState::Left => {
+                if is_in_flight && Defect::HoldsLeft.is_on() {
+                    return self.hold(row);
+                }
+                self.replica.remove_member(&row.scope, &row.key)?;
+                return self.recheck(&row.key);
+            }
+            // The tombstone of a resource that never was here is of no use.
+            RowState::Deleted
+                if self.replica.known(&row.key)?.is_none() && self.replica.base(&row.key)?.is_none() =>
+            {
+                return self.replica.remove_member(&row.scope, &row.key);
+            }
+            _ => self.replica.add_member(&row.scope, &row.key, round)?,
+        }
+        if is_in_flight && !Defect::AppliesOverInFlight.is_on() { self.hold(row) } else { self.take(row) }
+    }
+
+    /// Keeps the newest row until the mutation in flight is settled.
+    fn hold(&mut self, row: Row) -> Result<(), R::Error> {
+        let held = self.replica.held(&row.key)?;
+        if held.is_none_or(|held| held.position <= row.position) {
+            self.replica.set_held(&row.key, Some(&row))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the row that was held back, now that nothing is in flight.
+    pub(crate) fn release(&mut self, key: &ResourceKey) -> Result<(), R::Error> {
+        let Some(row) = self.replica.held(key)? else { return Ok(()) };
+        self.replica.set_held(key, None)?;
+        if row.state == RowState::Left {
+            self.replica.remove_member(&row.scope, key)?;
+            return Ok(());
+        }
+        // All scopes of it may have been lost since.
+        if self.replica.memberships(key)?.is_empty() {
+            return Ok(());
+        }
+        if Defect::TakesOldHeld.is_on()
+            && let Some(known) = self.replica.known(key)?
+        {
+            self.replica.set_known(key, Some(&Known { doubtful: true, ..known }))?;
+        }
+        self.take(row)
+    }
+
+    /// Takes over what a row says, unless that is known. No mutation of the resource is in flight.
+    pub(crate) fn take(&mut self, row: Row) -> Result<(), R::Error> {
+        let known = self.replica.known(&row.key)?;
+        if let Some(known) = known.as_ref().filter(|known| !known.doubtful) {
+            let is_same = || match &row.state {
+                RowState::In(body) => known.hash == Some(body.hash()),
+                RowState::Deleted => known.hash.is_none(),
+                _ => true,
+            };
+            // Of the same version and another content: what is here was damaged.
+            if row.version < known.version || (row.version == known.version && is_same()) {
+                return Ok(());
+            }
+        }
+        let content = match row.state {
+            RowState::In(body) => Some(body),
+            RowState::Deleted => None,
+            // It was sent from here, and is no longer here.
+            _ => return self.rehydrate(&row.scope),
+        };
+        let theirs = Theirs { version: row.version, at: row.at, content };
+        match self.replica.base(&row.key)? {
+            Some(base) => self.rebase(&row.key, known, base, theirs),
+            None => {
+                if let Some(known) = known.as_ref().filter(|known| known.doubtful && known.own)
+                    && hash(theirs.content.as_ref()) != known.hash
+                {
+                    let content = self.replica.content(&row.key)?;
+                    self.keep_lost_by_server(&row.key, known, content)?;
+                }
+                self.show(&row.key, &theirs)?;
+                self.learn(&row.key, known, &theirs)
+            }
+        }
+    }
+
+    /// Lets readers see a version of the server's.
+    fn show(&mut self, key: &ResourceKey, theirs: &Theirs) -> Result<(), R::Error> {
+        self.report.stored += 1;
+        match &theirs.content {
+            Some(body) => self.replica.put(key, body, Some(theirs.version), theirs.at),
+            None => self.replica.delete(key, theirs.version, theirs.at),
+        }
+    }
+
+    /// Notes that this is what the server has.
+    fn learn(&mut self, key: &ResourceKey, before: Option<Known>, theirs: &Theirs) -> Result<(), R::Error> {
+        for blob in theirs.content.iter().flat_map(tokens) {
+            if self.replica.blob(&blob.sha256)?.is_none() {
+                self.replica.set_blob(&BlobState { blob, have: 0, sent: blob.size, upload: None })?;
+            }
+        }
+        let known = Known {
+            version: theirs.version,
+            hash: hash(theirs.content.as_ref()),
+            unplaced: before.and_then(|known| known.unplaced),
+            own: false,
+            doubtful: false,
+        };
+        self.replica.set_known(key, Some(&known))
+    }
+
+    /// Another version came while an edit waits: the edit is joined with it, or loses.
+    fn rebase(
+        &mut self,
+        key: &ResourceKey,
+        known: Option<Known>,
+        base: Base,
+        theirs: Theirs,
+    ) -> Result<(), R::Error> {
+        let mine = self.replica.content(key)?;
+        let base_version = known.as_ref().map_or(Version::ZERO, |known| known.version);
+        let joined = self.join(key, base_version, &base, mine.as_ref(), &theirs)?;
+        match joined {
+            Joined::Theirs => {
+                self.replica.set_base(key, None)?;
+                if mine == theirs.content {
+                    self.replica.accepted(key, theirs.version)?;
+                } else {
+                    self.show(key, &theirs)?;
+                }
+            }
+            Joined::Waits { content, paths } => {
+                let merge = paths.zip(hash(mine.as_ref())).map(|(paths, mine)| Merge {
+                    rule: rule(),
+                    theirs: theirs.version,
+                    mine,
+                    paths,
+                });
+                if let Some(content) = content.as_ref().filter(|content| Some(*content) != mine.as_ref()) {
+                    self.replica.put(key, content, None, None)?;
+                }
+                let merge = merge.or(base.merge);
+                self.replica.set_base(key, Some(&Base { content: theirs.content.clone(), merge, ..base }))?;
+            }
+        }
+        self.learn(key, known, &theirs)
+    }
+
+    fn join(
+        &mut self,
+        key: &ResourceKey,
+        base_version: Version,
+        base: &Base,
+        mine: Option<&Body>,
+        theirs: &Theirs,
+    ) -> Result<Joined, R::Error> {
+        let content = theirs.content.as_ref();
+        if mine == content || mine == base.content.as_ref() {
+            return Ok(Joined::Theirs);
+        }
+        if content == base.content.as_ref() {
+            return Ok(Joined::Waits { content: mine.cloned(), paths: None });
+        }
+        let bytes = |body: Option<&'_ Body>| body.map(|body| body.as_bytes().to_vec());
+        let (b, m, t) = (bytes(base.content.as_ref()), bytes(mine), bytes(content));
+        let (conflicts, shown) = match self.merger.merge(b.as_deref(), m.as_deref(), t.as_deref()) {
+            Ok(Outcome::Merged(merged)) => {
+                if merged.bytes.as_deref() == t.as_deref() {
+                    return Ok(Joined::Theirs);
+                }
+                let is_mine = |decision: &&keepwell_merge::Decision| decision.action == Action::TookMine;
+                let paths = merged.decisions.iter().filter(is_mine).map(|decision| decision.path.clone());
+                let paths = bounded(paths);
+                match merged.bytes.map(|bytes| Body::new(bytes.into_owned())).transpose() {
+                    Ok(content) => {
+                        self.report.merged += 1;
+                        return Ok(Joined::Waits { content, paths: Some(paths) });
+                    }
+                    // What cannot travel cannot be merged.
+                    Err(_) => (Vec::new(), Side::Theirs),
+                }
+            }
+            Ok(Outcome::Conflicted(conflicted)) => (described(&conflicted.conflicts), conflicted.shown),
+            // A version that is no resource by the rules of the merge: a person has to look at all of it.
+            Err(_) => (Vec::new(), Side::Theirs),
+        };
+        let kind = if content.is_none() { ParkKind::Deleted } else { ParkKind::Conflict };
+        let record = self.record(kind, key, base_version, base.content.clone(), mine.cloned())?;
+        let (paths, reasons): (Vec<_>, Vec<_>) = conflicts.into_iter().unzip();
+        let is_shown = shown == Side::Mine;
+        let record = ConflictRecord {
+            theirs_version: Some(theirs.version),
+            theirs: theirs.content.clone(),
+            paths: bounded(paths),
+            reasons,
+            // If mine is shown it will be sent, and theirs is in the server's history.
+            is_archived: is_shown,
+            ..record
+        };
+        self.keep_losing(record)?;
+        Ok(if is_shown { Joined::Waits { content: mine.cloned(), paths: None } } else { Joined::Theirs })
+    }
+
+    /// The newest of two rows: that which an outcome came with, and that which was held back.
+    pub(crate) fn newest(
+        &mut self,
+        key: &ResourceKey,
+        current: Option<Row>,
+    ) -> Result<Option<Row>, R::Error> {
+        let held = self.replica.held(key)?;
+        self.replica.set_held(key, None)?;
+        let held = held.filter(|row| matches!(row.state, RowState::In(_) | RowState::Deleted));
+        let position = |row: &Option<Row>| row.as_ref().map_or(Position::ZERO, |row| row.position);
+        Ok(if position(&held) > position(&current) { held } else { current })
+    }
+
+    /// Takes the row of an outcome: it is what the server has, whatever is known here.
+    pub(crate) fn take_current(&mut self, row: Row) -> Result<(), R::Error> {
+        if let Some(known) = self.replica.known(&row.key)?.filter(|known| row.version < known.version) {
+            self.replica.set_known(&row.key, Some(&Known { doubtful: true, own: false, ..known }))?;
+        }
+        self.take(row)
+    }
+
+    /// Lets readers see the row of an outcome, and forgets any edit.
+    pub(crate) fn show_current(&mut self, row: Row) -> Result<(), R::Error> {
+        let content = match row.state {
+            RowState::In(body) => Some(body),
+            _ => None,
+        };
+        let theirs = Theirs { version: row.version, at: row.at, content };
+        let known = self.replica.known(&row.key)?;
+        self.replica.set_base(&row.key, None)?;
+        self.show(&row.key, &theirs)?;
+        self.learn(&row.key, known, &theirs)
+    }
+
+    /// Lets readers see what the server has, as it was when the resource was first edited.
+    pub(crate) fn show_base(&mut self, key: &ResourceKey, base: &Base) -> Result<(), R::Error> {
+        self.replica.set_base(key, None)?;
+        match self.replica.known(key)? {
+            Some(known) => {
+                self.show(key, &Theirs { version: known.version, at: None, content: base.content.clone() })
+            }
+            // The server never had it.
+            None => self.replica.purge(key),
+        }
+    }
+}
+
+/// Where the conflicts are, and why.
+fn described(conflicts: &[Conflict<'_>]) -> Vec<(String, String)> {
+    conflicts.iter().map(|conflict| (conflict.path.clone(), conflict.reason.code().to_owned())).collect()
+}
+
+/// Paths within the limits of the protocol.
+fn bounded(paths: impl IntoIterator<Item = String>) -> Vec<String> {
+    let fits = |path: &String| path.len() <= limits::NOTE_BYTES_MAX;
+    paths.into_iter().filter(fits).take(limits::PATHS_MAX).collect()
+}
+
+/// The version of the rules as the number that travels.
+fn rule() -> u32 {
+    RULES_VERSION.trim_start_matches('m').parse().expect("rules are numbered")
+}
