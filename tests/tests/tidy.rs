@@ -32,6 +32,19 @@ const EDGES: &[Edges] = &[
     ("keepwell-engine", &["keepwell-fhir", "keepwell-merge", "keepwell-protocol"], &[]),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
+        "keepwell-server",
+        &[
+            "keepwell-backend",
+            "keepwell-fhir",
+            "keepwell-protocol",
+            "keepwell-search",
+            "keepwell-store",
+            "keepwell-tls",
+            "keepwell-vault",
+        ],
+        &["keepwell-tls"],
+    ),
+    (
         "keepwell",
         // Bare SQLCipher is what its bench compares the store with; extraction is measured alone.
         &[

@@ -29,6 +29,8 @@ pub enum Method {
 pub enum Endpoint {
     /// [`Hello`](crate::Hello).
     Hello,
+    /// The signed pins of the server, as text.
+    Pins,
     /// The bytes of a dictionary.
     Dictionary(Hash),
     /// [`EnrolRequest`](crate::EnrolRequest), [`EnrolReply`](crate::EnrolReply).
@@ -62,7 +64,7 @@ impl Endpoint {
     #[must_use]
     pub fn method(&self) -> Method {
         match self {
-            Self::Hello | Self::Dictionary(_) | Self::Events | Self::Blob(_) => Method::Get,
+            Self::Hello | Self::Pins | Self::Dictionary(_) | Self::Events | Self::Blob(_) => Method::Get,
             Self::BlobSize(_) => Method::Head,
             Self::Chunk(_) => Method::Patch,
             Self::Enrol
@@ -82,6 +84,7 @@ impl fmt::Display for Endpoint {
         f.write_str("/sync/v1/")?;
         match self {
             Self::Hello => f.write_str("hello"),
+            Self::Pins => f.write_str("pins"),
             Self::Dictionary(id) => write!(f, "dict/{id}"),
             Self::Enrol => f.write_str("enrol"),
             Self::Push => f.write_str("push"),

@@ -1,7 +1,7 @@
 //! Events: hints that there is something to pull.
 //!
-//! `GET /sync/v1/events` is a WebSocket (a text message for each hint) or server-sent events (one `data:` line each).
-//! A hint carries no data. Losing one is harmless: the next one, or the heartbeat, has a higher clock.
+//! `GET /sync/v1/events` is a stream of server-sent events, one `data:` line each. A hint carries no data. Losing one is
+//! harmless: the next one, or the heartbeat, has a higher clock.
 
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use webpki::EndEntityCert;
 
 use crate::pin::sha256;
-use crate::{Error, Pin};
+use crate::{Error, PublicKey};
 
 /// The longest id of a device in characters.
 pub const DEVICE_ID_MAX: usize = 64;
@@ -171,8 +171,8 @@ pub struct Device {
     pub serial: Serial,
     /// The thumbprint of its certificate.
     pub thumbprint: Thumbprint,
-    /// The pin of its key.
-    pub key: Pin,
+    /// Its key, by which what it signs is checked.
+    pub key: PublicKey,
 }
 
 impl Device {
@@ -198,7 +198,7 @@ impl Device {
         let (Some(name), None) = (names.next(), names.next()) else { return Err(Error::NoDevice) };
         let id = name.strip_prefix(URI_PREFIX).and_then(|id| id.parse().ok()).ok_or(Error::NoDevice)?;
         let serial = parsed.serial().try_into().map(Serial).map_err(|_| Error::NoDevice)?;
-        let key = Pin::of_key_info(&parsed.subject_public_key_info());
+        let key = PublicKey::from_key_info(&parsed.subject_public_key_info()).ok_or(Error::NoDevice)?;
         Ok(Self { id, serial, thumbprint: Thumbprint::of(certificate), key })
     }
 

@@ -51,7 +51,9 @@ impl Pin {
         Self(bytes)
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8; HASH_BYTES] {
+    /// The hash.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; HASH_BYTES] {
         &self.0
     }
 }

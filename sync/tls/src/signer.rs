@@ -56,6 +56,12 @@ impl PublicKey {
         [KEY_INFO_PREFIX.as_slice(), &self.0].concat()
     }
 
+    /// The key as an uncompressed point.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; PUBLIC_KEY_BYTES] {
+        &self.0
+    }
+
     /// The pin of this key.
     #[must_use]
     pub fn pin(&self) -> Pin {

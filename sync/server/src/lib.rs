@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod admin;
+mod body;
+mod config;
+mod error;
+mod fhir;
+mod identity;
+mod listener;
+mod log;
+mod metrics;
+mod operator;
+mod private_file;
+mod routes;
+mod server;
+mod shared;
+mod stalling;
+mod sync;
+mod tenant;
+mod token;
+
+pub use config::{
+    Config, KeychainChoice, LeaseTimes, Limits, LogLevel, OPERATOR_TOKEN_MIN, Unsafe, VARIABLES,
+};
+pub use error::{Error, Result};
+pub use log::log_to;
+pub use operator::{INVITATION_LIFETIME, Operator};
+pub use server::{Server, StopHandle, Welcome, prepare};
+pub use token::{TokenUse, Tokens};

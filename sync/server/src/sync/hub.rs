@@ -1,0 +1,103 @@
+//! Who is told when something is new: pulls that wait, and streams of events.
+//!
+//! The backend says that there was a commit; what it was about is asked once for all who wait. A hint that is lost does
+//! no harm: the next heartbeat names the newest position.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use keepwell_backend::{Backend, Held};
+use keepwell_protocol::{Id, Position, Scope};
+use tokio::sync::{Notify, broadcast};
+
+use crate::shared::Shared;
+
+/// Pieces of news that somebody may be behind with; who is further behind is told that anything may be new.
+const BEHIND_MAX: usize = 64;
+
+/// A piece of news.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    /// Rows of these scopes, in order; `None` for too many to name.
+    Rows(Position, Option<Arc<[Scope]>>),
+    /// This device may no longer sync.
+    Locked(Id),
+}
+
+/// Spreads the news.
+pub(crate) struct Hub {
+    committed: Arc<Notify>,
+    news: broadcast::Sender<News>,
+    seen: Mutex<Position>,
+}
+
+impl Hub {
+    /// Begins to listen to a backend.
+    pub(crate) fn new(backend: &dyn Backend) -> Self {
+        let committed = Arc::new(Notify::new());
+        let told = committed.clone();
+        backend.observe(Arc::new(move || told.notify_one()));
+        let clock = backend.horizon().map_or(Position::ZERO, |horizon| horizon.clock);
+        Self { committed, news: broadcast::channel(BEHIND_MAX).0, seen: Mutex::new(clock) }
+    }
+
+    /// Everything that is news from now on.
+    pub(super) fn listen(&self) -> broadcast::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Ends what a device has open.
+    pub(crate) fn lock(&self, device: Id) {
+        // Nobody may be listening.
+        let _ = self.news.send(News::Locked(device));
+    }
+
+    /// Asks what is new after each commit, until the server stops.
+    pub(crate) async fn run(shared: Arc<Shared>) {
+        loop {
+            tokio::select! {
+                () = shared.hub.committed.notified() => {}
+                () = shared.stops() => return,
+            }
+            // What failed now is news again with the next commit or heartbeat.
+            let _ = shared.work(|shared| shared.hub.spread(shared.backend.as_ref())).await;
+        }
+    }
+
+    fn spread(&self, backend: &dyn Backend) {
+        if self.news.receiver_count() == 0 {
+            return;
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(news) = backend.news(*seen) else { return };
+        *seen = news.clock;
+        let scopes = news.scopes.map(|mut scopes| {
+            scopes.sort_unstable();
+            Arc::from(scopes)
+        });
+        let _ = self.news.send(News::Rows(news.clock, scopes));
+    }
+}
+
+/// The scopes of a device's user, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Interest(Arc<[Scope]>);
+
+impl Interest {
+    pub(super) fn new(held: Vec<Held>) -> Self {
+        let mut scopes: Vec<Scope> = held.into_iter().map(|held| held.scope).collect();
+        scopes.sort_unstable();
+        Self(scopes.into())
+    }
+
+    /// Whether rows of `scopes` are of interest, and which. A commit without rows may have changed what is granted.
+    pub(super) fn among(&self, scopes: Option<&[Scope]>) -> Option<Vec<Scope>> {
+        match scopes {
+            None | Some([]) => Some(Vec::new()),
+            Some(scopes) => {
+                let own: Vec<Scope> =
+                    scopes.iter().filter(|scope| self.0.binary_search(scope).is_ok()).cloned().collect();
+                (!own.is_empty()).then_some(own)
+            }
+        }
+    }
+}
