@@ -49,7 +49,8 @@ impl std::fmt::Debug for Resource {
 /// What one person does with an open store, from login to logout.
 ///
 /// A lock ends every session: after it each call returns [`keepwell_vault::Error::Locked`], and the next person
-/// begins a new one.
+/// begins a new one. Clones are the same session.
+#[derive(Clone)]
 pub struct Session {
     pub(crate) store: Store,
     pub(crate) actor: Actor,

@@ -339,7 +339,7 @@ fn an_observed_search_tells_what_enters_changes_and_leaves() {
     let session = home.session();
     people(&session);
     let moment = std::time::Duration::from_millis(1);
-    let told = |live: &mut keepwell_store::LiveSearch<'_>| {
+    let told = |live: &mut keepwell_store::LiveSearch| {
         let changes = live.next(moment).unwrap();
         let texts = changes.iter().map(|change| format!("{:?} {}", change.kind, change.id));
         texts.collect::<Vec<_>>().join(", ")

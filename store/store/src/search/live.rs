@@ -46,8 +46,8 @@ pub struct LiveChange {
 }
 
 /// A search that goes on: [`Session::observe_search`].
-pub struct LiveSearch<'s> {
-    session: &'s Session,
+pub struct LiveSearch {
+    session: Session,
     url: String,
     feed: ChangeFeed,
     /// The versions that match as of `as_of`.
@@ -60,10 +60,15 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::search`].
-    pub fn observe_search(&self, url: &str) -> Result<LiveSearch<'_>> {
+    pub fn observe_search(&self, url: &str) -> Result<LiveSearch> {
         let feed = self.store.observe();
-        let mut live =
-            LiveSearch { session: self, url: url.to_owned(), feed, known: RoaringBitmap::new(), as_of: 0 };
+        let mut live = LiveSearch {
+            session: self.clone(),
+            url: url.to_owned(),
+            feed,
+            known: RoaringBitmap::new(),
+            as_of: 0,
+        };
         let open = self.enter()?;
         let mut event = ReadEvent::of(Action::Search, None, None);
         event.detail = Some(serde_json::json!({ "query": url, "live": true }).to_string());
@@ -74,7 +79,7 @@ impl Session {
     }
 }
 
-impl LiveSearch<'_> {
+impl LiveSearch {
     /// The next differences: at once where there are some, otherwise after the next commits; empty when `timeout`
     /// passed without one.
     ///

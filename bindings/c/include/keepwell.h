@@ -1,0 +1,593 @@
+/* The C ABI of Keepwell: an embedded, encrypted FHIR R4 store. Written by cbindgen from ffi/capi, not by hand. */
+
+#ifndef KEEPWELL_H
+#define KEEPWELL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Rises when a function or a type of this header changes its meaning or goes. New ones do not raise it.
+#define KEEPWELL_ABI_VERSION 1
+
+// Bytes of an id with the zero at its end: R4 allows 64 characters.
+#define KEEPWELL_ID_BYTES 65
+
+// No precondition for a write.
+#define KEEPWELL_ANY_VERSION 0
+
+// Precondition of a write: the resource does not exist (If-None-Match: *).
+#define KEEPWELL_ABSENT UINT64_MAX
+
+// Skip records that cannot be stored and report them, instead of stopping at the first.
+#define KEEPWELL_IMPORT_SKIP 1
+
+// Store resources that break the rules of their type.
+#define KEEPWELL_IMPORT_ACCEPT_INVALID 2
+
+// Make `urn:uuid:` links between the entries of a Bundle point to the stored resources.
+#define KEEPWELL_IMPORT_REWRITE_REFERENCES 4
+
+// Store Bundles as they are instead of their entries.
+#define KEEPWELL_IMPORT_KEEP_BUNDLES 8
+
+// Who can do something about an error.
+typedef enum {
+  // Nobody needs to: there is no error.
+  KEEPWELL_ACTOR_NOBODY = 0,
+  // The caller: the data, the request or the search (1xx, 3xx).
+  KEEPWELL_ACTOR_CALLER = 1,
+  // The person at the device: keys, factors, locks (2xx).
+  KEEPWELL_ACTOR_PERSON = 2,
+  // Whoever keeps the network or the server (4xx).
+  KEEPWELL_ACTOR_SERVER = 3,
+  // Whoever keeps the device: disk, permissions, damage (5xx).
+  KEEPWELL_ACTOR_DEVICE = 4,
+  // The developers of the app or of Keepwell: a bug (9xx).
+  KEEPWELL_ACTOR_DEVELOPER = 5,
+} KeepwellActor;
+
+// What was done to a resource.
+typedef enum {
+  // Nothing: the content was the current content already.
+  KEEPWELL_OPERATION_UNCHANGED = 0,
+  // The first version, or the first after a deletion.
+  KEEPWELL_OPERATION_CREATE = 1,
+  // A further version.
+  KEEPWELL_OPERATION_UPDATE = 2,
+  // A version that is a deletion.
+  KEEPWELL_OPERATION_DELETE = 3,
+  // Content and history were removed for good.
+  KEEPWELL_OPERATION_PURGE = 4,
+} KeepwellOperation;
+
+// What a callback of a keychain answers.
+typedef enum {
+  // Done.
+  KEEPWELL_KEYCHAIN_ANSWER_DONE = 0,
+  // There surely is no such item.
+  KEEPWELL_KEYCHAIN_ANSWER_NONE = 1,
+  // The keychain is locked, or it cannot tell whether the item exists.
+  KEEPWELL_KEYCHAIN_ANSWER_LOCKED = 2,
+  // There is no keychain.
+  KEEPWELL_KEYCHAIN_ANSWER_UNAVAILABLE = 3,
+  // The platform destroyed the key for good.
+  KEEPWELL_KEYCHAIN_ANSWER_INVALIDATED = 4,
+  // Anything else.
+  KEEPWELL_KEYCHAIN_ANSWER_FAILED = 5,
+} KeepwellKeychainAnswer;
+
+// Where the secret half of a store's key lives.
+typedef enum {
+  // The keychain of the platform, under the name of the app.
+  KEEPWELL_KEYCHAIN_KIND_SYSTEM = 0,
+  // The callbacks of `host`.
+  KEEPWELL_KEYCHAIN_KIND_HOST = 1,
+  // The directory `keychain_path`, for a service whose operator protects it.
+  KEEPWELL_KEYCHAIN_KIND_FILE = 2,
+  // Nowhere: the passcode alone opens the store.
+  KEEPWELL_KEYCHAIN_KIND_PASSCODE_ONLY = 3,
+  // The memory of this process, for tests: the store cannot be opened after it.
+  KEEPWELL_KEYCHAIN_KIND_MEMORY = 4,
+} KeepwellKeychainKind;
+
+// How a patch is written.
+typedef enum {
+  // JSON Patch (RFC 6902).
+  KEEPWELL_PATCH_JSON = 0,
+  // JSON Merge Patch (RFC 7396).
+  KEEPWELL_PATCH_MERGE = 1,
+  // FHIRPath Patch: a Parameters resource.
+  KEEPWELL_PATCH_FHIR_PATH = 2,
+} KeepwellPatch;
+
+// Where a store is in its life.
+typedef enum {
+  // There is no store.
+  KEEPWELL_STATE_UNINITIALISED = 0,
+  // There is a store, and its keys are not in this process.
+  KEEPWELL_STATE_LOCKED = 1,
+  // The keys are in this process.
+  KEEPWELL_STATE_OPEN = 2,
+  // Locked for a short while: `keepwell_store_resume` goes on.
+  KEEPWELL_STATE_SUSPENDED = 3,
+  // The key is lost or in doubt; nothing has been deleted.
+  KEEPWELL_STATE_QUARANTINED = 4,
+  // The store is destroyed, or its destruction has begun.
+  KEEPWELL_STATE_ERASED = 5,
+} KeepwellState;
+
+// A person at work on an open store: `keepwell_session_begin`; freed by `keepwell_session_free`.
+typedef struct {
+  // Not for the caller.
+  uint64_t id;
+} KeepwellSession;
+
+// Bytes, mostly JSON as UTF-8, without a zero byte at their end. Owned by the library: free them with
+// `keepwell_buffer_free`, from any thread.
+typedef struct {
+  // The first byte; null where there are none.
+  const char *data;
+  // How many bytes.
+  size_t length;
+} KeepwellBuffer;
+
+// An error, with its texts: freed by `keepwell_error_free`.
+typedef struct {
+  // Not for the caller. 0 where there is no error.
+  uint64_t id;
+} KeepwellError;
+
+// A store: `keepwell_store_create`, `keepwell_store_open`; freed by
+// `keepwell_store_free`.
+typedef struct {
+  // Not for the caller.
+  uint64_t id;
+} KeepwellStore;
+
+// What follows a store or a search: `keepwell_observe`, `keepwell_observe_search`; freed by
+// `keepwell_feed_free`.
+typedef struct {
+  // Not for the caller.
+  uint64_t id;
+} KeepwellFeed;
+
+// UTF-8 of `length` bytes, without a zero byte at its end. The callee reads it during the call only. A null address
+// with length 0 is empty text; where text may be left out, that is no text.
+typedef struct {
+  // The first byte.
+  const char *data;
+  // How many bytes.
+  size_t length;
+} KeepwellText;
+
+// What a write did.
+typedef struct {
+  // The id of the resource, with a zero byte at its end.
+  char id[KEEPWELL_ID_BYTES];
+  // meta.versionId.
+  uint64_t version;
+  // meta.lastUpdated, in milliseconds since 1970-01-01T00:00Z.
+  int64_t last_updated_ms;
+  // What was done.
+  KeepwellOperation operation;
+} KeepwellWritten;
+
+// Takes content in pieces: 0 to go on, anything else to stop.
+typedef int32_t (*KeepwellWrite)(void *context, const char *data, size_t length);
+
+// Where the secret half of a store's key lives. The functions are called from one thread at a time for each store,
+// but from any thread, also after the call that they were given to has returned; they may block, and must not call
+// this library. They answer with a `KeepwellKeychainAnswer`.
+typedef struct {
+  // Handed to each function. It outlives the store.
+  void *context;
+  // Copies the secret `name` to `secret`, which has room for 256 bytes, and its length to `length`.
+  int32_t (*get)(void *context, const char *name, size_t name_length, uint8_t *secret, size_t *length);
+  // Stores a secret durably, in place of the old one.
+  int32_t (*set)(void *context, const char *name, size_t name_length, const uint8_t *secret, size_t length);
+  // Deletes a secret; it is no failure if there is none.
+  int32_t (*remove)(void *context, const char *name, size_t name_length);
+  // Calls `tell` with the name of each secret.
+  int32_t (*list)(void *context, void (*tell)(void *to, const char *name, size_t name_length), void *to);
+} KeepwellKeychain;
+
+// How a store is opened. Begin with `keepwell_store_options`, which fills in what a phone needs.
+typedef struct {
+  // The directory. UTF-8.
+  KeepwellText path;
+  // The app, as audit events name it: 1 to 200 characters.
+  KeepwellText app;
+  // The device, likewise.
+  KeepwellText device;
+  // A `KeepwellKeychainKind`.
+  int32_t keychain;
+  // For `KEEPWELL_KEYCHAIN_KIND_FILE`.
+  KeepwellText keychain_path;
+  // For `KEEPWELL_KEYCHAIN_KIND_HOST`.
+  KeepwellKeychain host;
+  // Milliseconds without activity until the store locks, at most 30 minutes. 0: five minutes.
+  uint64_t idle_ms;
+  // Milliseconds from unlock until the store locks whatever happens. 0: two hours.
+  uint64_t session_ms;
+  // Wrong passcodes in a row until the store erases itself. 0: never.
+  uint32_t erase_after;
+  // Memory for decrypted pages of each reader, in KiB. 0: 8 MiB.
+  uint32_t cache_kib;
+  // Whether page contents are wiped when memory is freed.
+  bool memory_security;
+} KeepwellStoreOptions;
+
+// Told how far a transfer has come: resources that are dealt with. It must not call this library.
+typedef void (*KeepwellProgress)(void *context, uint64_t resources);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The `KEEPWELL_ABI_VERSION` that the library was built with: a program compares it with that of its header.
+uint32_t keepwell_abi_version(void);
+
+// The version of the library, as "0.1.0", in static memory.
+const char *keepwell_version(void);
+
+// The newest records of the audit trail, as a JSON array of FHIR AuditEvents. `after`, unless 0, is what the call for
+// the page before gave in `next`, which is 0 after the last page.
+//
+// # Safety
+// `events` points to memory for a buffer, `next` and `error` are null or point to memory for theirs.
+int32_t keepwell_audit_page(KeepwellSession session,
+                            uint32_t count,
+                            int64_t after,
+                            KeepwellBuffer *events,
+                            int64_t *next,
+                            KeepwellError *error);
+
+// Checks database, audit trail, change log, resources, index and attachments. Gives a JSON object: "sound", counts,
+// and how many defects there are; `keepwell verify` names them.
+//
+// # Safety
+// `report` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_verify(KeepwellSession session,
+                        KeepwellBuffer *report,
+                        KeepwellError *error);
+
+// Frees a buffer, overwrites what was in it and sets it to empty. Null and an empty buffer are no mistake. Returns 0,
+// or 918 for a buffer that was freed before or is not from here: nothing is touched then.
+//
+// # Safety
+// `buffer` is null or points to a `KeepwellBuffer`.
+int32_t keepwell_buffer_free(KeepwellBuffer *buffer);
+
+// The code of an error: docs/error-codes.md lists them. 0 where there is no error.
+int32_t keepwell_error_code(KeepwellError error);
+
+// Who can act on an error.
+KeepwellActor keepwell_error_actor(KeepwellError error);
+
+// What went wrong, as one line of English without patient data: UTF-8 that ends with a zero byte and lives until
+// `keepwell_error_free`. Null where there is no error.
+const char *keepwell_error_reason(KeepwellError error);
+
+// The error as a FHIR OperationOutcome in JSON, as `keepwell_error_reason`; null where the error is no matter of
+// FHIR.
+const char *keepwell_error_operation_outcome(KeepwellError error);
+
+// Frees an error and sets it to none. Null, none and an error that was freed are no mistake.
+//
+// # Safety
+// `error` is null or points to a `KeepwellError`.
+void keepwell_error_free(KeepwellError *error);
+
+// Follows everything that commits in a store from now on. An element of what `keepwell_feed_next` gives has
+// "sequence", "resourceType", "id", "versionId", "lastUpdated" and "operation" (create, update, delete, purge).
+//
+// # Safety
+// `feed` points to memory for one, `error` is null or points to memory for one.
+int32_t keepwell_observe(KeepwellStore store,
+                         KeepwellFeed *feed,
+                         KeepwellError *error);
+
+// Follows what a search finds; what it finds now is told first, as added. An element of what `keepwell_feed_next`
+// gives has "kind" (added, changed, removed), "resourceType" and "id".
+//
+// # Safety
+// `url` is as it says, `feed` points to memory for one, `error` is null or points to memory for one.
+int32_t keepwell_observe_search(KeepwellSession session,
+                                KeepwellText url,
+                                KeepwellFeed *feed,
+                                KeepwellError *error);
+
+// Waits for what is next, at most `timeout_ms`: a JSON array, empty when the time passed. One thread at a time waits
+// on a feed, others wait for it; another thread may free the feed meanwhile.
+//
+// # Safety
+// `events` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_feed_next(KeepwellFeed feed,
+                           uint64_t timeout_ms,
+                           KeepwellBuffer *events,
+                           KeepwellError *error);
+
+// Frees a feed. Zero is no mistake.
+int32_t keepwell_feed_free(KeepwellFeed feed);
+
+// Searches, as `GET` on a FHIR server: "Observation?patient=p1&_sort=-date". Gives a Bundle of type searchset with one
+// page; its link "next" is the search for the page after. `lenient`: parameters that are not known are left out
+// and named in the Bundle, instead of an error.
+//
+// # Safety
+// `url` is as it says, `bundle` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_search(KeepwellSession session,
+                        KeepwellText url,
+                        bool lenient,
+                        KeepwellBuffer *bundle,
+                        KeepwellError *error);
+
+// How a search would be answered, step by step, as a JSON array.
+//
+// # Safety
+// As `keepwell_search`.
+int32_t keepwell_explain_search(KeepwellSession session,
+                                KeepwellText url,
+                                KeepwellBuffer *steps,
+                                KeepwellError *error);
+
+// Registers a SearchParameter resource, active and with an expression that compiles; what is stored already is
+// indexed in the background.
+//
+// # Safety
+// `definition` is as it says, `error` is null or points to memory for one.
+int32_t keepwell_add_search_parameter(KeepwellSession session,
+                                      KeepwellText definition,
+                                      KeepwellError *error);
+
+// Begins a session: from here on `user` answers for what is done, with `app` on `device`.
+//
+// # Safety
+// The texts are as they say, `session` points to memory for one, `error` is null or points to memory for one.
+int32_t keepwell_session_begin(KeepwellStore store,
+                               KeepwellText user,
+                               KeepwellText app,
+                               KeepwellText device,
+                               KeepwellSession *session,
+                               KeepwellError *error);
+
+// Ends a session and frees its handle. Zero is no mistake.
+int32_t keepwell_session_free(KeepwellSession session);
+
+// create: the store chooses the id. `condition`, unless empty, is If-None-Exist: nothing is written where it finds
+// a resource.
+//
+// # Safety
+// The texts are as they say, `written` and `error` are null or point to memory for theirs.
+int32_t keepwell_create(KeepwellSession session,
+                        KeepwellText resource_type,
+                        KeepwellText body,
+                        KeepwellText condition,
+                        KeepwellWritten *written,
+                        KeepwellError *error);
+
+// update: replaces the resource, or creates it under the caller's id. `version` is the one that must be current,
+// `KEEPWELL_ANY_VERSION` or `KEEPWELL_ABSENT`.
+//
+// # Safety
+// As `keepwell_create`.
+int32_t keepwell_update(KeepwellSession session,
+                        KeepwellText resource_type,
+                        KeepwellText id,
+                        KeepwellText body,
+                        uint64_t version,
+                        KeepwellWritten *written,
+                        KeepwellError *error);
+
+// patch, in a format that `format` names as a `KeepwellPatch`.
+//
+// # Safety
+// As `keepwell_create`.
+int32_t keepwell_patch(KeepwellSession session,
+                       KeepwellText resource_type,
+                       KeepwellText id,
+                       int32_t format,
+                       KeepwellText patch,
+                       uint64_t version,
+                       KeepwellWritten *written,
+                       KeepwellError *error);
+
+// delete: the next version is a deletion, history stays. `written.version` is 0 where there never was such a
+// resource.
+//
+// # Safety
+// As `keepwell_create`.
+int32_t keepwell_delete(KeepwellSession session,
+                        KeepwellText resource_type,
+                        KeepwellText id,
+                        uint64_t version,
+                        KeepwellWritten *written,
+                        KeepwellError *error);
+
+// A transaction or batch Bundle; gives the response Bundle.
+//
+// # Safety
+// `body` is as it says, `response` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_bundle(KeepwellSession session,
+                        KeepwellText body,
+                        KeepwellBuffer *response,
+                        KeepwellError *error);
+
+// read, or vread of one `version` unless that is 0. `found`, unless null, gets id, version and time.
+//
+// # Safety
+// The texts are as they say, `body` points to memory for a buffer, `found` and `error` are null or point to memory
+// for theirs.
+int32_t keepwell_read(KeepwellSession session,
+                      KeepwellText resource_type,
+                      KeepwellText id,
+                      uint64_t version,
+                      KeepwellBuffer *body,
+                      KeepwellError *error);
+
+// history as a Bundle: of a resource, of a type where `id` is empty, of the store where both are. At most `count`
+// versions, the newest first; `before`, unless 0, is what the call for the page before gave in `next`, which is 0
+// after the last page.
+//
+// # Safety
+// The texts are as they say, `bundle` points to memory for a buffer, `next` and `error` are null or point to memory
+// for theirs.
+int32_t keepwell_history(KeepwellSession session,
+                         KeepwellText resource_type,
+                         KeepwellText id,
+                         uint32_t count,
+                         int64_t before,
+                         KeepwellBuffer *bundle,
+                         int64_t *next,
+                         KeepwellError *error);
+
+// Hands the decoded content of the `index`-th large attachment of a resource to `write`, piece by piece.
+//
+// # Safety
+// The texts are as they say; `write` may be called with `context` during this call; `error` is null or points to
+// memory for one.
+int32_t keepwell_read_attachment(KeepwellSession session,
+                                 KeepwellText resource_type,
+                                 KeepwellText id,
+                                 uint32_t index,
+                                 KeepwellWrite write,
+                                 void *context,
+                                 KeepwellError *error);
+
+// Removes a resource, its history and its attachments for good; the audit trail keeps `reason`. Needs the passcode
+// again where one is set.
+//
+// # Safety
+// The texts are as they say, `error` is null or points to memory for one.
+int32_t keepwell_purge(KeepwellSession session,
+                       KeepwellText resource_type,
+                       KeepwellText id,
+                       KeepwellText reason,
+                       KeepwellText passcode_text,
+                       KeepwellError *error);
+
+// Options for an app on a device, with the keychain of the platform.
+KeepwellStoreOptions keepwell_store_options(KeepwellText path, KeepwellText app, KeepwellText device);
+
+// Makes a new store in a directory that holds none, and leaves it unlocked. An empty passcode is none.
+//
+// # Safety
+// `options` points to options whose texts are as they say, `store` and `error` (unless null) to memory for theirs.
+int32_t keepwell_store_create(const KeepwellStoreOptions *options,
+                              KeepwellText passcode_text,
+                              KeepwellStore *store,
+                              KeepwellError *error);
+
+// Takes hold of the store in a directory; it stays locked until `keepwell_store_unlock`.
+//
+// # Safety
+// As `keepwell_store_create`.
+int32_t keepwell_store_open(const KeepwellStoreOptions *options, KeepwellStore *store, KeepwellError *error);
+
+// Unlocks with the keychain, and with the passcode where one is set. `adopt`: go on with a store that is older than
+// this device remembers, or a copy; otherwise that is refused.
+//
+// # Safety
+// `passcode_text` is as it says, `error` is null or points to memory for one.
+int32_t keepwell_store_unlock(KeepwellStore store,
+                              KeepwellText passcode_text,
+                              bool adopt,
+                              KeepwellError *error);
+
+// Ends every session, closes every connection and forgets the keys.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_store_lock(KeepwellStore store, KeepwellError *error);
+
+// As `keepwell_store_lock`, for an app that goes to the background: no file stays locked.
+//
+// # Safety
+// As `keepwell_store_lock`.
+int32_t keepwell_store_suspend(KeepwellStore store, KeepwellError *error);
+
+// Goes on after `keepwell_store_suspend`.
+//
+// # Safety
+// As `keepwell_store_unlock`.
+int32_t keepwell_store_resume(KeepwellStore store, KeepwellText passcode_text, KeepwellError *error);
+
+// What the store is ready for, as a `KeepwellState`.
+//
+// # Safety
+// `state` points to an `int32_t`, `error` is null or points to memory for one.
+int32_t keepwell_store_state(KeepwellStore store, int32_t *state, KeepwellError *error);
+
+// Whether each file of the store is marked so that backups leave it out, as a JSON object.
+//
+// # Safety
+// `report` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_store_backup_report(KeepwellStore store, KeepwellBuffer *report, KeepwellError *error);
+
+// Destroys the keys, then the files, and frees the handle: nothing that was copied before can be opened with
+// anything left here. When it fails, open the store and erase it again: it goes on where it was.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_store_erase(KeepwellStore store, KeepwellError *error);
+
+// Frees a handle. The store closes when its sessions and feeds are freed too. Zero is no mistake.
+int32_t keepwell_store_free(KeepwellStore store);
+
+// Imports a file of Bundles or NDJSON, as it is or compressed with gzip or zstd. An import that was interrupted, by a
+// lock for one, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
+// created, updated, unchanged, refused, resumed and refusals.
+//
+// # Safety
+// `path` is as it says; `progress` may be called with `context` during this call; `done` is null or points to memory
+// for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_import_file(KeepwellSession session,
+                             KeepwellText path,
+                             uint32_t flags,
+                             KeepwellProgress progress,
+                             void *context,
+                             KeepwellBuffer *done,
+                             KeepwellError *error);
+
+// As `keepwell_import_file`, of what is in memory. `name` is that of the source, for going on after an interruption.
+//
+// # Safety
+// As `keepwell_import_file`.
+int32_t keepwell_import(KeepwellSession session,
+                        KeepwellText name,
+                        KeepwellText data,
+                        uint32_t flags,
+                        KeepwellProgress progress,
+                        void *context,
+                        KeepwellBuffer *done,
+                        KeepwellError *error);
+
+// Hands all current versions to `write`, piece by piece, as NDJSON in clear. Needs the passcode again where one is
+// set.
+//
+// # Safety
+// `write` may be called with `context` during this call; `passcode_text` is as it says; `error` is null or points to
+// memory for one.
+int32_t keepwell_export(KeepwellSession session,
+                        KeepwellText passcode_text,
+                        KeepwellWrite write,
+                        void *context,
+                        KeepwellError *error);
+
+// Hands the whole store to `write` as an archive that `passphrase` opens on any device.
+//
+// # Safety
+// As `keepwell_export`.
+int32_t keepwell_archive(KeepwellSession session,
+                         KeepwellText passcode_text,
+                         KeepwellText passphrase,
+                         KeepwellWrite write,
+                         void *context,
+                         KeepwellError *error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* KEEPWELL_H */

@@ -1,0 +1,122 @@
+/* What a program may get wrong at the edge: each mistake is a code, and never a crash.
+ * Usage: abuse DIRECTORY, which must not exist. */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keepwell.h"
+
+static void check(int holds, const char *what, int line) {
+    if (!holds) {
+        fprintf(stderr, "line %d: %s\n", line, what);
+        exit(1);
+    }
+}
+
+#define CHECK(condition) check((condition), #condition, __LINE__)
+
+static KeepwellText text(const char *words) {
+    KeepwellText made = {words, strlen(words)};
+    return made;
+}
+
+static KeepwellStore store;
+static KeepwellSession session;
+
+/* Reads, and frees the same handles as others do at the same time. */
+static void *reader(void *unused) {
+    (void)unused;
+    for (int round = 0; round < 200; round++) {
+        KeepwellBuffer buffer = {NULL, 0};
+        int32_t code = keepwell_read(session, text("Patient"), text("p"), 0, &buffer, NULL);
+        CHECK(code == 0 || code == 912);
+        CHECK(keepwell_buffer_free(&buffer) == 0);
+        if (round == 150) {
+            code = keepwell_session_free(session);
+            CHECK(code == 0 || code == 912);
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    KeepwellText none = {NULL, 0}, patient = text("Patient");
+    KeepwellError error = {0};
+    KeepwellBuffer buffer = {NULL, 0};
+    CHECK(argc == 2);
+
+    /* Null. */
+    CHECK(keepwell_store_create(NULL, none, &store, &error) == 911);
+    CHECK(keepwell_error_actor(error) == KEEPWELL_ACTOR_DEVELOPER);
+    KeepwellError copy = error;
+    keepwell_error_free(&error);
+    keepwell_error_free(&copy);
+    keepwell_error_free(NULL);
+    KeepwellStoreOptions options = keepwell_store_options(text(argv[1]), text("abuse"), text("bench"));
+    options.keychain = KEEPWELL_KEYCHAIN_KIND_HOST;
+    CHECK(keepwell_store_create(&options, none, &store, NULL) == 911);
+    options.keychain = 77;
+    CHECK(keepwell_store_create(&options, none, &store, NULL) == 919);
+    options.keychain = KEEPWELL_KEYCHAIN_KIND_MEMORY;
+    CHECK(keepwell_store_create(&options, none, NULL, NULL) == 911);
+    CHECK(keepwell_store_create(&options, none, &store, NULL) == 0);
+    CHECK(keepwell_session_begin(store, text("u"), text("a"), text("d"), &session, NULL) == 0);
+    CHECK(keepwell_update(session, patient, text("p"), text("{\"resourceType\":\"Patient\",\"id\":\"p\"}"), 0, NULL,
+                          NULL) == 0);
+    CHECK(keepwell_read(session, patient, text("p"), 0, NULL, NULL) == 911);
+    CHECK(keepwell_search(session, text("Patient"), false, NULL, NULL) == 911);
+    CHECK(keepwell_export(session, none, NULL, NULL, NULL) == 911);
+
+    /* Text that is none, and lengths that cannot be. */
+    KeepwellText broken = {"\xff\xfe", 2}, huge = {"x", SIZE_MAX}, lost = {NULL, 5};
+    CHECK(keepwell_read(session, patient, broken, 0, &buffer, NULL) == 914);
+    CHECK(keepwell_read(session, patient, huge, 0, &buffer, NULL) == 915);
+    CHECK(keepwell_read(session, patient, lost, 0, &buffer, NULL) == 911);
+    CHECK(keepwell_create(session, patient, broken, none, NULL, NULL) == 108);
+    CHECK(keepwell_create(session, text("Nothing"), text("{}"), none, NULL, NULL) == 117);
+    CHECK(keepwell_patch(session, patient, text("p"), 9, text("[]"), 0, NULL, NULL) == 919);
+
+    /* Handles of another kind, made up, or freed. */
+    KeepwellSession foreign = {store.id}, made_up = {42}, zero = {0};
+    CHECK(keepwell_read(foreign, patient, text("p"), 0, &buffer, NULL) == 913);
+    CHECK(keepwell_read(made_up, patient, text("p"), 0, &buffer, NULL) == 912);
+    CHECK(keepwell_read(zero, patient, text("p"), 0, &buffer, NULL) == 912);
+    CHECK(keepwell_session_free(foreign) == 913 && keepwell_session_free(zero) == 0);
+
+    /* Buffers freed twice, or not from here. */
+    CHECK(keepwell_read(session, patient, text("p"), 0, &buffer, NULL) == 0);
+    KeepwellBuffer twin = buffer, stranger = {argv[1], 3};
+    CHECK(keepwell_buffer_free(&buffer) == 0 && keepwell_buffer_free(&buffer) == 0);
+    CHECK(keepwell_buffer_free(&twin) == 918 && keepwell_buffer_free(&stranger) == 918);
+    CHECK(keepwell_buffer_free(NULL) == 0);
+
+    /* A child that was forked has no connection of its own. */
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        _exit(keepwell_read(session, patient, text("p"), 0, &buffer, NULL) == 916 ? 0 : 1);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+
+    /* Many threads, one of which frees what the others use. */
+    pthread_t threads[8];
+    for (int at = 0; at < 8; at++) {
+        CHECK(pthread_create(&threads[at], NULL, reader, NULL) == 0);
+    }
+    for (int at = 0; at < 8; at++) {
+        CHECK(pthread_join(threads[at], NULL) == 0);
+    }
+    CHECK(keepwell_read(session, patient, text("p"), 0, &buffer, NULL) == 912);
+
+    /* Used after it was erased. */
+    CHECK(keepwell_store_erase(store, NULL) == 0);
+    CHECK(keepwell_store_erase(store, NULL) == 912 && keepwell_store_free(store) == 912);
+    CHECK(keepwell_session_begin(store, text("u"), text("a"), text("d"), &session, NULL) == 912);
+    puts("every mistake got its code");
+    return 0;
+}

@@ -1,0 +1,273 @@
+/* The journey of bindings/journey.md in C: everything that an app does with a store, checked step by step.
+ * Usage: journey DIRECTORY, which must not exist. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keepwell.h"
+
+static KeepwellError error;
+
+static KeepwellText text(const char *words) {
+    KeepwellText made = {words, strlen(words)};
+    return made;
+}
+
+static void check(int holds, const char *what, int line) {
+    if (!holds) {
+        const char *reason = keepwell_error_reason(error);
+        fprintf(stderr, "line %d: %s (error %d: %s)\n", line, what, keepwell_error_code(error),
+                reason ? reason : "none");
+        exit(1);
+    }
+}
+
+#define CHECK(condition) check((condition), #condition, __LINE__)
+#define OK(call) check((call) == 0, #call, __LINE__)
+
+/* Whether a buffer holds some text; frees it. */
+static int holds(KeepwellBuffer *buffer, const char *words) {
+    size_t length = strlen(words);
+    int found = 0;
+    for (size_t at = 0; !found && at + length <= buffer->length; at++) {
+        found = memcmp(buffer->data + at, words, length) == 0;
+    }
+    CHECK(keepwell_buffer_free(buffer) == 0);
+    CHECK(buffer->data == NULL && buffer->length == 0);
+    return found;
+}
+
+/* A keychain of the host: eight secrets in memory. */
+typedef struct {
+    char names[8][96];
+    uint8_t secrets[8][256];
+    size_t lengths[8];
+} Keychain;
+
+static int place(const Keychain *keychain, const char *name, size_t length) {
+    for (int at = 0; at < 8; at++) {
+        if (strlen(keychain->names[at]) == length && memcmp(keychain->names[at], name, length) == 0) {
+            return at;
+        }
+    }
+    return -1;
+}
+
+static int32_t get(void *context, const char *name, size_t name_length, uint8_t *secret, size_t *length) {
+    Keychain *keychain = context;
+    int at = place(keychain, name, name_length);
+    if (at < 0) {
+        return KEEPWELL_KEYCHAIN_ANSWER_NONE;
+    }
+    memcpy(secret, keychain->secrets[at], keychain->lengths[at]);
+    *length = keychain->lengths[at];
+    return KEEPWELL_KEYCHAIN_ANSWER_DONE;
+}
+
+static int32_t set(void *context, const char *name, size_t name_length, const uint8_t *secret, size_t length) {
+    Keychain *keychain = context;
+    int at = place(keychain, name, name_length);
+    if (at < 0) {
+        at = place(keychain, "", 0);
+    }
+    if (at < 0 || name_length >= sizeof keychain->names[0] || length > sizeof keychain->secrets[0]) {
+        return KEEPWELL_KEYCHAIN_ANSWER_FAILED;
+    }
+    memcpy(keychain->names[at], name, name_length);
+    keychain->names[at][name_length] = 0;
+    memcpy(keychain->secrets[at], secret, length);
+    keychain->lengths[at] = length;
+    return KEEPWELL_KEYCHAIN_ANSWER_DONE;
+}
+
+static int32_t remove_secret(void *context, const char *name, size_t name_length) {
+    Keychain *keychain = context;
+    int at = place(keychain, name, name_length);
+    if (at >= 0) {
+        keychain->names[at][0] = 0;
+    }
+    return KEEPWELL_KEYCHAIN_ANSWER_DONE;
+}
+
+static int32_t list(void *context, void (*tell)(void *to, const char *name, size_t length), void *to) {
+    Keychain *keychain = context;
+    for (int at = 0; at < 8; at++) {
+        if (keychain->names[at][0]) {
+            tell(to, keychain->names[at], strlen(keychain->names[at]));
+        }
+    }
+    return KEEPWELL_KEYCHAIN_ANSWER_DONE;
+}
+
+/* Counts what a stream hands over, and tries to call back. */
+typedef struct {
+    size_t bytes;
+    int32_t reentry;
+    KeepwellStore store;
+} Counter;
+
+static int32_t count(void *context, const char *data, size_t length) {
+    Counter *counter = context;
+    int32_t state;
+    (void)data;
+    counter->bytes += length;
+    counter->reentry = keepwell_store_state(counter->store, &state, NULL);
+    return 0;
+}
+
+static int32_t refuse(void *context, const char *data, size_t length) {
+    (void)context, (void)data, (void)length;
+    return 1;
+}
+
+static void progress(void *context, uint64_t resources) {
+    *(uint64_t *)context = resources;
+}
+
+int main(int argc, char **argv) {
+    static Keychain keychain;
+    CHECK(argc == 2);
+    CHECK(keepwell_abi_version() == KEEPWELL_ABI_VERSION);
+
+    /* A store under a passcode, with a keychain of our own. */
+    KeepwellStoreOptions options = keepwell_store_options(text(argv[1]), text("journey"), text("tablet 1"));
+    options.keychain = KEEPWELL_KEYCHAIN_KIND_HOST;
+    options.host = (KeepwellKeychain){&keychain, get, set, remove_secret, list};
+    KeepwellText passcode = text("correct horse"), none = {NULL, 0};
+    KeepwellStore store;
+    OK(keepwell_store_create(&options, passcode, &store, &error));
+    CHECK(place(&keychain, "", 0) > 0);
+
+    /* Locked and unlocked again. */
+    int32_t state;
+    OK(keepwell_store_lock(store, &error));
+    OK(keepwell_store_state(store, &state, &error));
+    CHECK(state == KEEPWELL_STATE_LOCKED);
+    CHECK(keepwell_store_unlock(store, text("wrong"), false, &error) / 100 == 2);
+    CHECK(keepwell_error_actor(error) == KEEPWELL_ACTOR_PERSON);
+    keepwell_error_free(&error);
+    CHECK(error.id == 0 && keepwell_error_reason(error) == NULL);
+    OK(keepwell_store_unlock(store, passcode, false, &error));
+    OK(keepwell_store_state(store, &state, &error));
+    CHECK(state == KEEPWELL_STATE_OPEN);
+
+    KeepwellBuffer buffer;
+    OK(keepwell_store_backup_report(store, &buffer, &error));
+    CHECK(holds(&buffer, "excluded"));
+
+    /* A patient, edited. */
+    KeepwellSession session;
+    KeepwellWritten written;
+    KeepwellText patient = text("Patient");
+    OK(keepwell_session_begin(store, text("dr.jones"), text("journey"), text("tablet 1"), &session, &error));
+    OK(keepwell_create(session, patient, text("{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"Example\"}]}"),
+                       none, &written, &error));
+    CHECK(written.version == 1 && written.operation == KEEPWELL_OPERATION_CREATE && strlen(written.id) > 0);
+    char id[KEEPWELL_ID_BYTES];
+    memcpy(id, written.id, sizeof id);
+    OK(keepwell_patch(session, patient, text(id), KEEPWELL_PATCH_MERGE, text("{\"active\":true}"), 1, &written,
+                      &error));
+    CHECK(written.version == 2 && strcmp(written.id, id) == 0);
+    CHECK(keepwell_patch(session, patient, text(id), KEEPWELL_PATCH_MERGE, text("{\"active\":false}"), 1, NULL,
+                         &error) == 103);
+    CHECK(strstr(keepwell_error_operation_outcome(error), "OperationOutcome") != NULL);
+    keepwell_error_free(&error);
+    OK(keepwell_read(session, patient, text(id), 0, &buffer, &error));
+    CHECK(holds(&buffer, "\"active\":true"));
+    OK(keepwell_read(session, patient, text(id), 1, &buffer, &error));
+    CHECK(!holds(&buffer, "active"));
+    int64_t next;
+    OK(keepwell_history(session, patient, text(id), 1, 0, &buffer, &next, &error));
+    CHECK(holds(&buffer, "\"history\"") && next > 0);
+
+    /* Bad data is told, and harms nothing. */
+    CHECK(keepwell_create(session, patient, text("{\"resourceType\":\"Patient\",\"birthDate\":\"soon\"}"), none, NULL,
+                          &error) == 109);
+    CHECK(strstr(keepwell_error_operation_outcome(error), "Patient.birthDate") != NULL);
+    CHECK(strstr(keepwell_error_operation_outcome(error), "soon") == NULL);
+    keepwell_error_free(&error);
+
+    /* A search that goes on. */
+    KeepwellFeed live, changes;
+    OK(keepwell_observe_search(session, text("Patient?name=example"), &live, &error));
+    OK(keepwell_observe(store, &changes, &error));
+    OK(keepwell_feed_next(live, 0, &buffer, &error));
+    CHECK(holds(&buffer, "\"added\""));
+
+    /* Many at once. */
+    const char *lines = "{\"resourceType\":\"Patient\",\"id\":\"p2\",\"name\":[{\"family\":\"Example\"}]}\n"
+                        "{\"resourceType\":\"Observation\",\"id\":\"o1\",\"status\":\"final\",\"code\":{\"text\":\"x\"},"
+                        "\"subject\":{\"reference\":\"Patient/p2\"}}\n"
+                        "{\"resourceType\":\"Nothing\"}\n";
+    uint64_t done = 0;
+    OK(keepwell_import(session, text("lines"), text(lines), KEEPWELL_IMPORT_SKIP, progress, &done, &buffer, &error));
+    CHECK(holds(&buffer, "\"refused\":1") && done == 2);
+    CHECK(keepwell_import(session, text("lines"), text(lines), 1024, NULL, NULL, NULL, NULL) == 919);
+    OK(keepwell_feed_next(live, 2000, &buffer, &error));
+    CHECK(holds(&buffer, "\"p2\""));
+    OK(keepwell_feed_next(changes, 2000, &buffer, &error));
+    CHECK(holds(&buffer, "\"operation\":\"create\""));
+    OK(keepwell_feed_next(changes, 0, &buffer, &error));
+    CHECK(holds(&buffer, "[]"));
+
+    OK(keepwell_search(session, text("Observation?subject:Patient.name=example&_include=Observation:subject"), false,
+                       &buffer, &error));
+    CHECK(holds(&buffer, "\"p2\""));
+    CHECK(keepwell_search(session, text("Patient?unknown=1"), false, &buffer, &error) / 100 == 3);
+    keepwell_error_free(&error);
+    OK(keepwell_search(session, text("Patient?unknown=1"), true, &buffer, &error));
+    CHECK(holds(&buffer, "OperationOutcome"));
+    OK(keepwell_explain_search(session, text("Patient?name=example"), &buffer, &error));
+    CHECK(holds(&buffer, "estimate"));
+
+    /* A photo: 60,000 base64 characters in a Binary. */
+    size_t photo = 60000;
+    char *binary = malloc(photo + 128);
+    CHECK(binary != NULL);
+    size_t start = (size_t)sprintf(
+        binary, "{\"resourceType\":\"Binary\",\"id\":\"photo\",\"contentType\":\"image/png\",\"data\":\"");
+    memset(binary + start, 'A', photo);
+    strcpy(binary + start + photo, "\"}");
+    OK(keepwell_update(session, text("Binary"), text("photo"), text(binary), KEEPWELL_ABSENT, &written, &error));
+    free(binary);
+    Counter counter = {0, 0, store};
+    OK(keepwell_read_attachment(session, text("Binary"), text("photo"), 0, count, &counter, &error));
+    CHECK(counter.bytes == photo / 4 * 3 && counter.reentry == 917);
+    CHECK(keepwell_read_attachment(session, text("Binary"), text("photo"), 0, refuse, NULL, NULL) != 0);
+
+    /* Out again: in clear with a fresh passcode, and as an archive. */
+    CHECK(keepwell_export(session, text("wrong"), count, &counter, &error) / 100 == 2);
+    keepwell_error_free(&error);
+    counter.bytes = 0;
+    OK(keepwell_export(session, passcode, count, &counter, &error));
+    CHECK(counter.bytes > photo);
+    counter.bytes = 0;
+    OK(keepwell_archive(session, passcode, text("a long enough passphrase"), count, &counter, &error));
+    CHECK(counter.bytes > 10000);
+
+    /* What happened, and whether all of it is sound. */
+    OK(keepwell_audit_page(session, 100, 0, &buffer, &next, &error));
+    CHECK(holds(&buffer, "AuditEvent"));
+    OK(keepwell_verify(session, &buffer, &error));
+    CHECK(holds(&buffer, "\"sound\":true"));
+
+    OK(keepwell_delete(session, patient, text("p2"), KEEPWELL_ANY_VERSION, &written, &error));
+    CHECK(written.operation == KEEPWELL_OPERATION_DELETE);
+    CHECK(keepwell_read(session, patient, text("p2"), 0, &buffer, &error) == 102);
+    keepwell_error_free(&error);
+    OK(keepwell_purge(session, patient, text("p2"), text("asked for"), passcode, &error));
+
+    /* A lock ends the session. */
+    OK(keepwell_store_suspend(store, &error));
+    CHECK(keepwell_read(session, patient, text(id), 0, &buffer, &error) / 100 == 2);
+    keepwell_error_free(&error);
+    OK(keepwell_store_resume(store, passcode, &error));
+
+    CHECK(keepwell_feed_free(live) == 0 && keepwell_feed_free(changes) == 0);
+    CHECK(keepwell_session_free(session) == 0);
+    OK(keepwell_store_erase(store, &error));
+    CHECK(keepwell_store_state(store, &state, NULL) == 912);
+    puts("the journey held");
+    return 0;
+}

@@ -1,0 +1,49 @@
+// The journey in C++, as far as keepwell.hpp goes. Usage: journey DIRECTORY, which must not exist.
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "keepwell.hpp"
+
+#define CHECK(condition)                                              \
+    do {                                                              \
+        if (!(condition)) {                                           \
+            std::fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+            std::exit(1);                                             \
+        }                                                             \
+    } while (false)
+
+int main(int argc, char **argv) {
+    CHECK(argc == 2);
+    KeepwellStoreOptions options = keepwell::options(argv[1], "journey", "tablet 1");
+    options.keychain = KEEPWELL_KEYCHAIN_KIND_MEMORY;
+    keepwell::Store store = keepwell::Store::create(options, "correct horse");
+    store.lock();
+    try {
+        store.unlock("wrong");
+        CHECK(false);
+    } catch (const keepwell::Error &error) {
+        CHECK(error.code() / 100 == 2 && error.actor() == KEEPWELL_ACTOR_PERSON);
+    }
+    store.unlock("correct horse");
+    {
+        keepwell::Session session = store.session("dr.jones", "journey", "tablet 1");
+        keepwell::Feed feed = session.observe("Patient?name=example");
+        const KeepwellWritten written =
+            session.create("Patient", R"({"resourceType":"Patient","name":[{"family":"Example"}]})");
+        CHECK(feed.next(std::chrono::seconds(2)).find("added") != std::string::npos);
+        keepwell::Session moved = std::move(session);
+        CHECK(moved.read("Patient", written.id).find("Example") != std::string::npos);
+        CHECK(moved.search("Patient?name=example&_total=accurate").find("\"total\":1") != std::string::npos);
+        CHECK(moved.remove("Patient", written.id, 1).version == 2);
+        try {
+            moved.read("Patient", written.id);
+            CHECK(false);
+        } catch (const keepwell::Error &error) {
+            CHECK(error.code() == 102 && !error.operation_outcome().empty());
+        }
+    }
+    store.erase();
+    std::puts("the journey held");
+}

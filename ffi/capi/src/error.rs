@@ -1,0 +1,170 @@
+//! What a failed call says: a stable code, a text without patient data, who can act, and a FHIR OperationOutcome.
+
+use std::borrow::Cow;
+use std::ffi::{CString, c_char};
+use std::ptr;
+use std::sync::OnceLock;
+
+use crate::handle::KeepwellError;
+use crate::registry;
+
+/// Who can do something about an error.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepwellActor {
+    /// Nobody needs to: there is no error.
+    Nobody = 0,
+    /// The caller: the data, the request or the search (1xx, 3xx).
+    Caller = 1,
+    /// The person at the device: keys, factors, locks (2xx).
+    Person = 2,
+    /// Whoever keeps the network or the server (4xx).
+    Server = 3,
+    /// Whoever keeps the device: disk, permissions, damage (5xx).
+    Device = 4,
+    /// The developers of the app or of Keepwell: a bug (9xx).
+    Developer = 5,
+}
+
+/// An error as this library keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) code: u16,
+    reason: Cow<'static, str>,
+    issues: Option<String>,
+    texts: OnceLock<(CString, Option<CString>)>,
+}
+
+/// A mistake at the edge itself: of the caller's program, or of this library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// A panic was stopped at the edge.
+    Panic,
+    /// A pointer that is needed is null.
+    Null,
+    /// A handle that was freed, or never given out.
+    Handle,
+    /// A handle of another kind.
+    Kind,
+    /// Text that is not UTF-8.
+    Text,
+    /// A length that no memory has.
+    Length,
+    /// The process is a child of the one that the library works in.
+    Forked,
+    /// A callback called the library.
+    Reentered,
+    /// A buffer that was freed, or is not from here.
+    Buffer,
+    /// A number that names nothing.
+    Value,
+}
+
+impl Bug {
+    pub(crate) fn code(&self) -> u16 {
+        match self {
+            Self::Panic => 910,
+            Self::Null => 911,
+            Self::Handle => 912,
+            Self::Kind => 913,
+            Self::Text => 914,
+            Self::Length => 915,
+            Self::Forked => 916,
+            Self::Reentered => 917,
+            Self::Buffer => 918,
+            Self::Value => 919,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Panic => "the library failed in a way that it does not know",
+            Self::Null => "a pointer that is needed is null",
+            Self::Handle => "no such handle: never given out, or freed",
+            Self::Kind => "a handle of another kind",
+            Self::Text => "text that is not UTF-8",
+            Self::Length => "a length beyond what memory can hold",
+            Self::Forked => "the process was forked: begin anew in the child",
+            Self::Reentered => "a callback called the library",
+            Self::Buffer => "no buffer of this library, or freed",
+            Self::Value => "a number that names nothing",
+        }
+    }
+}
+
+impl From<Bug> for Failure {
+    fn from(bug: Bug) -> Self {
+        Self { code: bug.code(), reason: Cow::Borrowed(bug.reason()), issues: None, texts: OnceLock::new() }
+    }
+}
+
+impl Failure {
+    fn texts(&self) -> &(CString, Option<CString>) {
+        self.texts.get_or_init(|| {
+            let text = |text: &str| CString::new(text.replace('\0', " ")).expect("its zeros were replaced");
+            (text(&self.reason), self.issues.as_deref().map(text))
+        })
+    }
+}
+
+impl From<keepwell_store::Error> for Failure {
+    fn from(error: keepwell_store::Error) -> Self {
+        let (code, issues) = (error.code(), Some(error.operation_outcome()));
+        Self { code, reason: Cow::Owned(error.to_string()), issues, texts: OnceLock::new() }
+    }
+}
+
+impl From<keepwell_store::vault::Error> for Failure {
+    fn from(error: keepwell_store::vault::Error) -> Self {
+        keepwell_store::Error::from(error).into()
+    }
+}
+
+/// The code of an error: docs/error-codes.md lists them. 0 where there is no error.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_error_code(error: KeepwellError) -> i32 {
+    registry::get::<Failure>(error.id).map_or(0, |failure| i32::from(failure.code))
+}
+
+/// Who can act on an error.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_error_actor(error: KeepwellError) -> KeepwellActor {
+    match keepwell_error_code(error) / 100 {
+        0 => KeepwellActor::Nobody,
+        1 | 3 => KeepwellActor::Caller,
+        2 => KeepwellActor::Person,
+        4 => KeepwellActor::Server,
+        5 => KeepwellActor::Device,
+        _ => KeepwellActor::Developer,
+    }
+}
+
+/// What went wrong, as one line of English without patient data: UTF-8 that ends with a zero byte and lives until
+/// `keepwell_error_free`. Null where there is no error.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_error_reason(error: KeepwellError) -> *const c_char {
+    // The error stays in the registry, so its texts stay where they are.
+    registry::get::<Failure>(error.id).map_or(ptr::null(), |failure| failure.texts().0.as_ptr())
+}
+
+/// The error as a FHIR OperationOutcome in JSON, as `keepwell_error_reason`; null where the error is no matter of
+/// FHIR.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_error_operation_outcome(error: KeepwellError) -> *const c_char {
+    let Ok(failure) = registry::get::<Failure>(error.id) else { return ptr::null() };
+    failure.texts().1.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+}
+
+/// Frees an error and sets it to none. Null, none and an error that was freed are no mistake.
+///
+/// # Safety
+/// `error` is null or points to a `KeepwellError`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_error_free(error: *mut KeepwellError) {
+    if error.is_null() {
+        return;
+    }
+    // SAFETY: not null, and by the contract above it points to a `KeepwellError`.
+    let id = unsafe { error.replace(KeepwellError { id: 0 }) }.id;
+    let _ = registry::remove::<Failure>(id);
+}

@@ -1,0 +1,320 @@
+//! Stores: made, opened, unlocked, locked, erased.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keepwell_store::vault::{
+    FileKeychain, Keychain, MemoryKeychain, Passcode, State, Suspicion, SystemKeychain,
+};
+use keepwell_store::{Store, StoreOptions};
+
+use crate::boundary::boundary;
+use crate::buffer;
+use crate::error::{Bug, Failure};
+use crate::handle::{KeepwellError, KeepwellStore};
+use crate::input::KeepwellText;
+use crate::keychain::{HostKeychain, KeepwellKeychain};
+use crate::output;
+use crate::registry;
+
+/// Where the secret half of a store's key lives.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepwellKeychainKind {
+    /// The keychain of the platform, under the name of the app.
+    System = 0,
+    /// The callbacks of `host`.
+    Host = 1,
+    /// The directory `keychain_path`, for a service whose operator protects it.
+    File = 2,
+    /// Nowhere: the passcode alone opens the store.
+    PasscodeOnly = 3,
+    /// The memory of this process, for tests: the store cannot be opened after it.
+    Memory = 4,
+}
+
+/// Where a store is in its life.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepwellState {
+    /// There is no store.
+    Uninitialised = 0,
+    /// There is a store, and its keys are not in this process.
+    Locked = 1,
+    /// The keys are in this process.
+    Open = 2,
+    /// Locked for a short while: `keepwell_store_resume` goes on.
+    Suspended = 3,
+    /// The key is lost or in doubt; nothing has been deleted.
+    Quarantined = 4,
+    /// The store is destroyed, or its destruction has begun.
+    Erased = 5,
+}
+
+/// How a store is opened. Begin with `keepwell_store_options`, which fills in what a phone needs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct KeepwellStoreOptions {
+    /// The directory. UTF-8.
+    pub path: KeepwellText,
+    /// The app, as audit events name it: 1 to 200 characters.
+    pub app: KeepwellText,
+    /// The device, likewise.
+    pub device: KeepwellText,
+    /// A `KeepwellKeychainKind`.
+    pub keychain: i32,
+    /// For `KEEPWELL_KEYCHAIN_KIND_FILE`.
+    pub keychain_path: KeepwellText,
+    /// For `KEEPWELL_KEYCHAIN_KIND_HOST`.
+    pub host: KeepwellKeychain,
+    /// Milliseconds without activity until the store locks, at most 30 minutes. 0: five minutes.
+    pub idle_ms: u64,
+    /// Milliseconds from unlock until the store locks whatever happens. 0: two hours.
+    pub session_ms: u64,
+    /// Wrong passcodes in a row until the store erases itself. 0: never.
+    pub erase_after: u32,
+    /// Memory for decrypted pages of each reader, in KiB. 0: 8 MiB.
+    pub cache_kib: u32,
+    /// Whether page contents are wiped when memory is freed.
+    pub memory_security: bool,
+}
+
+/// Options for an app on a device, with the keychain of the platform.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_store_options(
+    path: KeepwellText,
+    app: KeepwellText,
+    device: KeepwellText,
+) -> KeepwellStoreOptions {
+    KeepwellStoreOptions {
+        path,
+        app,
+        device,
+        keychain: KeepwellKeychainKind::System as i32,
+        keychain_path: KeepwellText { data: std::ptr::null(), length: 0 },
+        host: KeepwellKeychain {
+            context: std::ptr::null_mut(),
+            get: None,
+            set: None,
+            remove: None,
+            list: None,
+        },
+        idle_ms: 0,
+        session_ms: 0,
+        erase_after: 0,
+        cache_kib: 0,
+        memory_security: true,
+    }
+}
+
+impl KeepwellStoreOptions {
+    /// # Safety
+    /// Its texts are as [`KeepwellText::bytes`] demands.
+    unsafe fn to_options(self) -> Result<StoreOptions, Failure> {
+        // SAFETY: by the same contract.
+        let (app, device) = unsafe { (self.app.text()?, self.device.text()?) };
+        // SAFETY: by the same contract.
+        let mut options = StoreOptions::new(app, device, unsafe { self.keychain(app) }?);
+        let or_default = |ms: u64, default| if ms == 0 { default } else { Duration::from_millis(ms) };
+        options.policy.idle = or_default(self.idle_ms, options.policy.idle);
+        options.policy.session = or_default(self.session_ms, options.policy.session);
+        options.policy.erase_after = Some(self.erase_after).filter(|&attempts| attempts > 0);
+        if self.cache_kib > 0 {
+            options.cache_kib = self.cache_kib;
+        }
+        options.memory_security = self.memory_security;
+        Ok(options)
+    }
+
+    /// # Safety
+    /// As [`Self::to_options`].
+    unsafe fn keychain(self, app: &str) -> Result<Option<Arc<dyn Keychain>>, Failure> {
+        Ok(match self.keychain {
+            0 => Some(Arc::new(SystemKeychain::new(app))),
+            1 => Some(Arc::new(HostKeychain::new(&self.host)?)),
+            // SAFETY: by the same contract.
+            2 => Some(Arc::new(FileKeychain::new(unsafe { self.keychain_path.path() }?))),
+            3 => None,
+            4 => Some(Arc::new(MemoryKeychain::new())),
+            _ => return Err(Bug::Value.into()),
+        })
+    }
+}
+
+/// # Safety
+/// As [`KeepwellText::bytes`].
+pub(crate) unsafe fn passcode(text: KeepwellText) -> Result<Option<Passcode>, Failure> {
+    // SAFETY: by the same contract.
+    let given = unsafe { text.given() }?;
+    Ok(given.map(|text| Passcode::new(text.to_owned())).transpose()?)
+}
+
+/// Makes a new store in a directory that holds none, and leaves it unlocked. An empty passcode is none.
+///
+/// # Safety
+/// `options` points to options whose texts are as they say, `store` and `error` (unless null) to memory for theirs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_create(
+    options: *const KeepwellStoreOptions,
+    passcode_text: KeepwellText,
+    store: *mut KeepwellStore,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        // SAFETY: by the contract above; null is looked for.
+        let (options, passcode) = unsafe { (*options.as_ref().ok_or(Bug::Null)?, passcode(passcode_text)?) };
+        if store.is_null() {
+            return Err(Bug::Null.into());
+        }
+        // SAFETY: by the contract above.
+        let (path, options) = unsafe { (options.path.path()?, options.to_options()?) };
+        let made = Store::create(&path, options, passcode.as_ref())?;
+        // SAFETY: not null, and by the contract above it may be written.
+        Ok(unsafe { output::give(KeepwellStore { id: registry::insert(made) }, store) }?)
+    })
+}
+
+/// Takes hold of the store in a directory; it stays locked until `keepwell_store_unlock`.
+///
+/// # Safety
+/// As `keepwell_store_create`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_open(
+    options: *const KeepwellStoreOptions,
+    store: *mut KeepwellStore,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        // SAFETY: by the contract above; null is looked for.
+        let options = unsafe { *options.as_ref().ok_or(Bug::Null)? };
+        if store.is_null() {
+            return Err(Bug::Null.into());
+        }
+        // SAFETY: by the contract above.
+        let (path, options) = unsafe { (options.path.path()?, options.to_options()?) };
+        let opened = Store::open(&path, options)?;
+        // SAFETY: not null, and by the contract above it may be written.
+        Ok(unsafe { output::give(KeepwellStore { id: registry::insert(opened) }, store) }?)
+    })
+}
+
+/// Unlocks with the keychain, and with the passcode where one is set. `adopt`: go on with a store that is older than
+/// this device remembers, or a copy; otherwise that is refused.
+///
+/// # Safety
+/// `passcode_text` is as it says, `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_unlock(
+    store: KeepwellStore,
+    passcode_text: KeepwellText,
+    adopt: bool,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        // SAFETY: by the contract above.
+        let passcode = unsafe { passcode(passcode_text) }?;
+        let suspicion = if adopt { Suspicion::Adopt } else { Suspicion::Refuse };
+        Ok(registry::get::<Store>(store.id)?.unlock_with(passcode.as_ref(), suspicion)?)
+    })
+}
+
+/// Ends every session, closes every connection and forgets the keys.
+///
+/// # Safety
+/// `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_lock(store: KeepwellStore, error: *mut KeepwellError) -> i32 {
+    boundary(error, || Ok(registry::get::<Store>(store.id)?.lock()?))
+}
+
+/// As `keepwell_store_lock`, for an app that goes to the background: no file stays locked.
+///
+/// # Safety
+/// As `keepwell_store_lock`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_suspend(store: KeepwellStore, error: *mut KeepwellError) -> i32 {
+    boundary(error, || Ok(registry::get::<Store>(store.id)?.suspend()?))
+}
+
+/// Goes on after `keepwell_store_suspend`.
+///
+/// # Safety
+/// As `keepwell_store_unlock`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_resume(
+    store: KeepwellStore,
+    passcode_text: KeepwellText,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        // SAFETY: by the contract above.
+        let passcode = unsafe { passcode(passcode_text) }?;
+        Ok(registry::get::<Store>(store.id)?.resume(passcode.as_ref())?)
+    })
+}
+
+/// What the store is ready for, as a `KeepwellState`.
+///
+/// # Safety
+/// `state` points to an `int32_t`, `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_state(
+    store: KeepwellStore,
+    state: *mut i32,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let found = match registry::get::<Store>(store.id)?.state() {
+            State::Uninitialised => KeepwellState::Uninitialised,
+            State::Locked => KeepwellState::Locked,
+            State::Open => KeepwellState::Open,
+            State::Suspended => KeepwellState::Suspended,
+            State::Quarantined => KeepwellState::Quarantined,
+            State::Erased => KeepwellState::Erased,
+        };
+        // SAFETY: by the contract above.
+        Ok(unsafe { output::give(found as i32, state) }?)
+    })
+}
+
+/// Whether each file of the store is marked so that backups leave it out, as a JSON object.
+///
+/// # Safety
+/// `report` points to memory for a buffer, `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_backup_report(
+    store: KeepwellStore,
+    report: *mut buffer::KeepwellBuffer,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let marks = registry::get::<Store>(store.id)?.vault().apply_backup_marks()?;
+        let json = serde_json::json!({ "excluded": marks.is_complete() });
+        // SAFETY: by the contract above.
+        Ok(unsafe { buffer::give(json.to_string().into_bytes(), report) }?)
+    })
+}
+
+/// Destroys the keys, then the files, and frees the handle: nothing that was copied before can be opened with
+/// anything left here. When it fails, open the store and erase it again: it goes on where it was.
+///
+/// # Safety
+/// `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_erase(store: KeepwellStore, error: *mut KeepwellError) -> i32 {
+    boundary(error, || {
+        let store = registry::remove::<Store>(store.id)?;
+        // Others that use it at this moment have a clone; it is locked under them.
+        Store::clone(&store).erase()?;
+        Ok(())
+    })
+}
+
+/// Frees a handle. The store closes when its sessions and feeds are freed too. Zero is no mistake.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_store_free(store: KeepwellStore) -> i32 {
+    boundary(std::ptr::null_mut(), || match store.id {
+        0 => Ok(()),
+        id => Ok(registry::remove::<Store>(id).map(drop)?),
+    })
+}

@@ -1,0 +1,52 @@
+//! The header that C programs include is the one that this crate's functions ask for.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn header() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bindings/c/include/keepwell.h")
+}
+
+/// `UPDATE_EXPECT=1` writes it anew. A change of what is there already asks for a new `KEEPWELL_ABI_VERSION`.
+#[test]
+fn the_header_is_what_cbindgen_writes() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(directory.join("cbindgen.toml")).unwrap();
+    let bindings = cbindgen::Builder::new().with_crate(directory).with_config(config).generate().unwrap();
+    let mut written = Vec::new();
+    bindings.write(&mut written);
+    let written = String::from_utf8(written).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(header(), &written).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(header()).unwrap_or_default() == written,
+        "run UPDATE_EXPECT=1 cargo test -p keepwell-capi --test header"
+    );
+}
+
+/// A host that has an SQLite of its own must not meet ours.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_library_shows_its_own_functions_and_nothing_else() {
+    let library = std::env::current_exe().unwrap().with_file_name("libkeepwell_c.so");
+    let listed = Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().unwrap();
+    assert!(listed.status.success());
+    let shown: BTreeSet<String> = String::from_utf8(listed.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .map(str::to_owned)
+        .collect();
+    let header = std::fs::read_to_string(header()).unwrap();
+    let promised: BTreeSet<String> = header
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("keepwell_") && header.contains(&format!("{word}(")))
+        .map(str::to_owned)
+        .collect();
+    assert!(promised.len() > 30, "{promised:?}");
+    assert_eq!(shown, promised);
+}
