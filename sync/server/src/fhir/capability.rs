@@ -64,8 +64,12 @@ fn resource(parameters: &Parameters, of: ResourceType) -> Value {
         "conditionalRead": "full-support",
         "conditionalUpdate": true,
         "conditionalDelete": "single",
-        "searchParam": own.filter_map(search_parameter).collect::<Vec<_>>(),
     });
+    let own: Vec<Value> = own.filter_map(search_parameter).collect();
+    // R4 has no empty arrays.
+    if !own.is_empty() {
+        resource["searchParam"] = own.into();
+    }
     if Compartment::ALL.iter().any(|compartment| compartment.code() == of.name()) {
         let definition = format!("http://hl7.org/fhir/OperationDefinition/{of}-everything");
         resource["operation"] = json!([{ "name": "everything", "definition": definition }]);
