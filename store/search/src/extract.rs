@@ -16,6 +16,7 @@ use crate::parameter::{ParameterKind, ParameterNumber};
 use crate::parameters::Parameters;
 use crate::path::evaluate::{Evaluation, Item, Resolver};
 use crate::path::expression::Expression;
+use crate::terms::{Terms, add_contained, terms};
 use crate::trie::{ANY_GROUP, Program, Tries, What};
 use crate::value::Value;
 use crate::values::{ValueRange, Values};
@@ -94,6 +95,32 @@ impl Extractor {
     /// Those of [`Walker::walk`].
     pub fn extract<'e>(&'e mut self, json: &[u8]) -> Result<Extracted<'e>, SyntaxError> {
         self.extract_with(json, None)
+    }
+
+    /// Extracts one resource and replaces `out` by all its terms, those of contained resources included; without words.
+    ///
+    /// # Errors
+    /// Those of [`Walker::walk`].
+    pub fn terms(&mut self, json: &[u8], id: &str, out: &mut Terms) -> Result<(), SyntaxError> {
+        let extracted = self.extract(json)?;
+        terms(extracted.walk.resource_type, id, extracted.values, out);
+        let contained = extracted.contained.to_vec();
+        self.add_contained(json, &contained, out);
+        Ok(())
+    }
+
+    /// Adds the terms of contained resources to those of the resource that contains them.
+    pub fn add_contained(&mut self, json: &[u8], contained: &[Contained], out: &mut Terms) {
+        for inner in contained {
+            let inner = inner.span.bytes(json);
+            // What is walked a second time is what was walked before.
+            let Ok(extracted) = self.extract(inner) else { continue };
+            let id = extracted.walk.id.map(|id| id.text(inner)).unwrap_or_default();
+            add_contained(extracted.walk.resource_type, &id, extracted.values, out);
+        }
+        if !contained.is_empty() {
+            out.sort();
+        }
     }
 
     /// The elements that the values come from, as JSON: for whoever asks why something is found. A tuple has one for

@@ -35,16 +35,16 @@ pub use data_type::DataType;
 pub use date_range::{DateRange, TICKS_PER_DAY, TICKS_PER_SECOND};
 pub use extract::{Contained, Extracted, Extractor};
 pub use fold::{fold, folded};
-pub use matches::{Context, Resource, Visit, fulfils, matches};
+pub use matches::{Context, Resource, Visit, fulfils, matches, matching_contained};
 pub use number::{MAX_DIGITS, Number};
 pub use parameter::{Base, Component, Parameter, ParameterKind, ParameterNumber};
 pub use parameters::Parameters;
 pub use plan::{Comparison, MAX_TERMS, Plan, Test, UnitScan, plan, sort_terms};
 pub use query::{
-    Chain, Clause, Criterion, Direction, Handling, Has, Include, MAX_CHAIN_DEPTH, MAX_CLAUSES,
-    MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_NAME_CHARS, MAX_QUERY_BYTES, MAX_SORT_KEYS, MAX_VALUES, Matching,
-    Prefix, Query, QueryError, Scope, SearchValue, Sort, SortKey, StringMatch, Summary, SystemMatch, Total,
-    UnitMatch, UriMatch,
+    Chain, Clause, ContainedSearch, ContainedType, Criterion, Direction, Handling, Has, Include,
+    MAX_CHAIN_DEPTH, MAX_CLAUSES, MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_NAME_CHARS, MAX_QUERY_BYTES,
+    MAX_SORT_KEYS, MAX_VALUES, Matching, Prefix, Query, QueryError, Scope, SearchValue, Sort, SortKey,
+    StringMatch, Summary, SystemMatch, Total, UnitMatch, UriMatch,
 };
 pub use term::{Facet, HEAD_BYTES, MAX_TEXT_BYTES, Term, read_reference, successor};
 pub use terminology::{CodeSet, Library, LocalTerminology, NoTerminology, Terminology};

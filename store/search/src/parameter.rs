@@ -34,6 +34,8 @@ impl ParameterNumber {
     pub const LIST: Self = Self(9);
     /// `_type`: which type the resource has.
     pub const TYPE: Self = Self(10);
+    /// What contained resources can be found by.
+    pub const CONTAINED: Self = Self(11);
     /// The compartments the resource is in: five numbers in the order of [`Compartment::ALL`].
     pub const COMPARTMENT_PATIENT: Self = Self(16);
     /// See [`Self::COMPARTMENT_PATIENT`].
@@ -53,6 +55,12 @@ impl ParameterNumber {
     #[must_use]
     pub const fn compartment(compartment: Compartment) -> Self {
         Self(Self::COMPARTMENT_PATIENT.0 + compartment as u16)
+    }
+
+    /// Whether it is a compartment.
+    #[must_use]
+    pub const fn is_compartment(self) -> bool {
+        self.0 >= Self::COMPARTMENT_PATIENT.0 && self.0 <= Self::COMPARTMENT_DEVICE.0
     }
 
     /// Whether the parameter is not from R4.

@@ -21,6 +21,7 @@
 //! | quantity span | unit, lowest number, highest number | ranges of quantities |
 //! | position | latitude, longitude | `near` |
 //! | word | folded word | `_text`, `_content` |
+//! | contained | the whole term of a contained resource | `_contained`, chains into contained resources |
 //!
 //! Texts longer than [`MAX_TEXT_BYTES`] are cut, and end in the byte 0xFF and a hash of the whole.
 //!
@@ -85,11 +86,13 @@ pub enum Facet {
     Position,
     /// Words.
     Word,
+    /// Terms of contained resources.
+    Contained,
 }
 
 impl Facet {
     /// Every facet.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Present,
         Self::Token,
         Self::System,
@@ -106,6 +109,7 @@ impl Facet {
         Self::QuantitySpan,
         Self::Position,
         Self::Word,
+        Self::Contained,
     ];
 
     /// A name for people.
@@ -128,6 +132,7 @@ impl Facet {
             Self::QuantitySpan => "quantity span",
             Self::Position => "position",
             Self::Word => "word",
+            Self::Contained => "contained",
         }
     }
 }
@@ -186,6 +191,25 @@ impl Term {
         let mut term = Self::head(ParameterNumber::TYPE, Facet::Reference);
         term.0.push(resource_type.code() + 1);
         term
+    }
+
+    /// The term by which what contains a resource is found, from a term of that resource or its beginning.
+    #[must_use]
+    pub fn contained(term: &[u8]) -> Self {
+        let mut contained = Self::head(ParameterNumber::CONTAINED, Facet::Contained);
+        contained.0.extend_from_slice(term);
+        contained
+    }
+
+    /// The parameter that a term is of; for one of a contained resource, its parameter.
+    #[must_use]
+    pub fn parameter(term: &[u8]) -> ParameterNumber {
+        let number =
+            |term: &[u8]| ParameterNumber(term.first_chunk().map_or(0, |bytes| u16::from_be_bytes(*bytes)));
+        match number(term) {
+            ParameterNumber::CONTAINED => number(term.get(HEAD_BYTES..).unwrap_or_default()),
+            own => own,
+        }
     }
 
     /// The term of all resources whose parameter has a value.

@@ -22,6 +22,8 @@ pub struct Terms {
     folded: String,
     /// The parameters that have values.
     present: Vec<ParameterNumber>,
+    /// Whether the terms that are added are those of a contained resource.
+    is_contained: bool,
 }
 
 /// Where a term is.
@@ -86,6 +88,10 @@ impl Terms {
         write: impl FnOnce(&mut Vec<u8>, &mut String),
     ) {
         let start = self.bytes.len();
+        if self.is_contained {
+            self.bytes.extend(ParameterNumber::CONTAINED.0.to_be_bytes());
+            self.bytes.push(Facet::Contained as u8);
+        }
         self.bytes.extend(number.0.to_be_bytes());
         self.bytes.push(facet as u8);
         write(&mut self.bytes, &mut self.folded);
@@ -125,14 +131,31 @@ impl TermList {
 }
 
 /// Replaces `out` by the index terms of a resource, sorted, each once; without words for
-/// full text.
+/// full text, and without those of contained resources.
 pub fn terms(resource_type: ResourceType, id: &str, values: &Values, out: &mut Terms) {
     out.clear();
+    add_resource(resource_type, id, values, out);
+    out.sort();
+}
+
+/// Adds the terms of a contained resource, in no order.
+pub(crate) fn add_contained(resource_type: ResourceType, id: &str, values: &Values, out: &mut Terms) {
+    out.is_contained = true;
+    out.present.clear();
+    add_resource(resource_type, id, values, out);
+    out.is_contained = false;
+}
+
+fn add_resource(resource_type: ResourceType, id: &str, values: &Values, out: &mut Terms) {
+    let is_contained = out.is_contained;
+    // What is contained belongs to the compartments of what contains it.
+    let is_kept =
+        |number: ParameterNumber| !(is_of_the_store(number) || is_contained && number.is_compartment());
     out.add(ParameterNumber::TYPE, Facet::Reference, |bytes, _| bytes.push(resource_type.code() + 1));
     out.add(ParameterNumber::ID, Facet::Reference, |bytes, _| {
         write_reference(Some(resource_type), id, bytes)
     });
-    for entry in values.entries().filter(|entry| !is_of_the_store(entry.number)) {
+    for entry in values.entries().filter(|entry| is_kept(entry.number)) {
         if !out.present.contains(&entry.number) {
             out.present.push(entry.number);
             out.add(entry.number, Facet::Present, |_, _| ());
@@ -141,7 +164,6 @@ pub fn terms(resource_type: ResourceType, id: &str, values: &Values, out: &mut T
             add_value(entry.number, value, out);
         }
     }
-    out.sort();
 }
 
 /// Whether a store knows the values better than the body of the resource.
@@ -175,7 +197,7 @@ fn add_value(number: ParameterNumber, value: &Value, out: &mut Terms) {
             write_degrees(*longitude, bytes);
         }),
         // The value of an identifier is a token already, which narrows the search enough.
-        Value::TypedIdentifier { .. } | Value::Opaque => {}
+        Value::TypedIdentifier { .. } | Value::Contained(_) => {}
     }
 }
 

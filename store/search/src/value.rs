@@ -86,8 +86,8 @@ pub enum Value {
         /// Degrees east.
         longitude: f64,
     },
-    /// There is a value, but nothing finds it: a reference to a contained resource.
-    Opaque,
+    /// A reference to a contained resource: its id. Chains follow it, nothing else finds it.
+    Contained(Box<str>),
 }
 
 /// What gives a code its meaning.

@@ -3,7 +3,7 @@
 //! Invariant: a condition sees what the same unit of work has written before.
 
 use keepwell_fhir::ResourceType;
-use keepwell_search::Handling;
+use keepwell_search::{ContainedSearch, Handling};
 
 use crate::attachment::Attachments;
 use crate::error::{Error, Result};
@@ -39,7 +39,8 @@ pub(crate) fn find(
     let executor = Executor { view, documents };
     let url = format!("{resource_type}?{}", condition.trim_start_matches('?'));
     let search = Search::parse(&executor, &url, Handling::Strict, now_ms)?;
-    if search.asks_for_nothing() {
+    // What is contained is no resource that could be updated or deleted.
+    if search.asks_for_nothing() || search.query.contained != ContainedSearch::Never {
         return Err(Error::UnsupportedCondition);
     }
     known.check_ready(&search.query)?;

@@ -51,7 +51,8 @@ pub use interaction::{Precondition, Written};
 pub use privileged::Privileged;
 pub use search::{
     CHECKED_MAX, INCLUDED_MAX, ITERATIONS_MAX, LASTN_MAX, LINK_AGE_MAX_MS, LINKS_FOLLOWED_MAX, LiveChange,
-    LiveKind, LiveSearch, PAGE_DEFAULT, PAGE_MAX, PlanStep, SearchEntry, SearchError, SearchPage,
+    LiveKind, LiveSearch, OwnParameter, PAGE_DEFAULT, PAGE_MAX, PlanStep, SearchEntry, SearchError,
+    SearchPage,
 };
 pub use session::{Resource, Session};
 pub use stats::Stats;

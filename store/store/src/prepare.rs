@@ -112,6 +112,7 @@ impl Preparer {
     ) -> Result<Prepared> {
         let extracted = self.extractor.extract(bytes)?;
         let (walk, values) = (extracted.walk, extracted.values);
+        let contained = extracted.contained.to_vec();
         if !self.accept_invalid && walk.issues.iter().any(|issue| issue.severity <= Severity::Error) {
             return Err(Error::Invalid(walk.issues.to_vec()));
         }
@@ -163,11 +164,12 @@ impl Preparer {
         let hash = content_hash(&content);
         let terms = if is_as_written {
             keepwell_search::terms(resource_type, &id.to_string(), values, &mut self.terms);
+            self.extractor.add_contained(bytes, &contained, &mut self.terms);
             add_words(bytes, &mut self.terms);
             self.terms.pack()
         } else {
             // What is stored says something else than what came: that is what has to be found.
-            self.take_apart(resource_type, &id, &content)?
+            self.take_apart(&id, &content)?
         };
         let body = self.encoder.encode(&content);
         Ok(Prepared {
@@ -204,7 +206,7 @@ impl Preparer {
         content.extend_from_slice(b",\"data\":\"");
         content.extend_from_slice(token);
         content.extend_from_slice(b"\"}");
-        let terms = self.take_apart(resource_type, id, &content)?;
+        let terms = self.take_apart(id, &content)?;
         Ok(Prepared {
             resource_type,
             id: id.clone(),
@@ -223,15 +225,9 @@ impl Preparer {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when it is no resource.
-    pub(crate) fn take_apart(
-        &mut self,
-        resource_type: ResourceType,
-        id: &IdKey,
-        content: &[u8],
-    ) -> Result<TermList> {
+    pub(crate) fn take_apart(&mut self, id: &IdKey, content: &[u8]) -> Result<TermList> {
         let content = without_tokens(content);
-        let extracted = self.extractor.extract(&content).map_err(|_| Error::Corrupt)?;
-        keepwell_search::terms(resource_type, &id.to_string(), extracted.values, &mut self.terms);
+        self.extractor.terms(&content, &id.to_string(), &mut self.terms).map_err(|_| Error::Corrupt)?;
         add_words(&content, &mut self.terms);
         Ok(self.terms.pack())
     }

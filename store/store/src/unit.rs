@@ -142,6 +142,7 @@ impl Unit<'_> {
                 prepared.body
             ])?;
         self.index_version(sequence, Some(head.change), prepared)?;
+        self.note_parameter(old.as_deref(), prepared)?;
         self.refer_to_attachments(head.key, version, &prepared.attachments)?;
         self.tell(head.key, &prepared.id, old.as_deref(), After::Prepared(prepared))?;
         Ok(Outcomes { version, last_updated: self.now(), operation: Some(operation) })
@@ -170,6 +171,7 @@ impl Unit<'_> {
             ])?;
         self.log(key, prepared.resource_type, &prepared.id, 1, Operation::Create, &prepared.hash, patient)?;
         self.index_version(sequence, None, prepared)?;
+        self.note_parameter(None, prepared)?;
         self.refer_to_attachments(key, 1, &prepared.attachments)?;
         self.tell(key, &prepared.id, None, After::Prepared(prepared))?;
         Ok(Outcomes { version: 1, last_updated: self.now(), operation: Some(Operation::Create) })
@@ -193,6 +195,9 @@ impl Unit<'_> {
             }
         };
         self.supersede(head, Some(&old), None)?;
+        if is_parameter(resource_type) {
+            self.index.note_parameter(Some(&old), None);
+        }
         let outcomes = self.bury(resource_type, id, head, Operation::Delete)?;
         self.tell(head.key, id, Some(&old), After::Nothing)?;
         Ok(outcomes)
@@ -201,6 +206,10 @@ impl Unit<'_> {
     /// Removes content and history for good; what stays says only that there was something.
     pub(crate) fn purge(&mut self, resource_type: ResourceType, id: &IdKey, head: &Head) -> Result<Outcomes> {
         self.index.erase(self.connection, head)?;
+        if let Some(body) = head.body.as_ref().filter(|_| is_parameter(resource_type)) {
+            let old = self.decoder.decode(body)?;
+            self.index.note_parameter(Some(&old), None);
+        }
         self.connection
             .prepare_cached("-- Unit::purge versions\nDELETE FROM resource_version WHERE resource = ?1")?
             .execute([head.key])?;
@@ -336,8 +345,17 @@ impl Unit<'_> {
         }
         // A search parameter was added while an import had this version at hand.
         let content = self.decoder.decode(&prepared.body)?;
-        let terms = self.preparer.take_apart(prepared.resource_type, &prepared.id, &content)?;
+        let terms = self.preparer.take_apart(&prepared.id, &content)?;
         self.index.add(change, superseded, Some(&terms))
+    }
+
+    /// What is searched by changes with the SearchParameters that are stored.
+    fn note_parameter(&mut self, old: Option<&[u8]>, prepared: &Prepared) -> Result<()> {
+        if is_parameter(prepared.resource_type) {
+            let new = self.decoder.decode(&prepared.body)?;
+            self.index.note_parameter(old, Some(&new));
+        }
+        Ok(())
     }
 
     fn patient(&mut self, id: Option<&IdKey>) -> Result<Option<i64>> {
@@ -382,4 +400,8 @@ impl Unit<'_> {
         }
         Ok(())
     }
+}
+
+fn is_parameter(resource_type: ResourceType) -> bool {
+    resource_type.name() == "SearchParameter"
 }

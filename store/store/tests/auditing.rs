@@ -26,7 +26,7 @@ type Call = (&'static str, Action, fn(&Session));
 type PrivilegedCall = (&'static str, Action, for<'s> fn(&Privileged<'s>));
 
 /// The calls of a session. Each succeeds on a store with `Patient/p`, which has an attachment.
-const SESSION: [Call; 28] = [
+const SESSION: [Call; 29] = [
     ("create", Action::Create, |session| drop(session.create(patient(), &body("x", "B")).unwrap())),
     ("create_if_none_exist", Action::Create, |session| {
         session.create_if_none_exist(patient(), &body("x", "C"), "identifier=none").unwrap();
@@ -73,6 +73,7 @@ const SESSION: [Call; 28] = [
             "description":"x","code":"eyes","base":["Patient"],"type":"token","expression":"Patient.extension('urn:e').value"}"#;
         session.add_search_parameter(eyes).unwrap();
     }),
+    ("search_parameters", Action::Search, |session| drop(session.search_parameters().unwrap())),
     ("remove_search_parameter", Action::Configured, |session| {
         assert!(!session.remove_search_parameter("urn:none").unwrap());
     }),
@@ -110,7 +111,7 @@ const SESSION: [Call; 28] = [
 ];
 
 /// Calls of a session that show no content, or whose record another call makes: with the reason.
-const SESSION_WITHOUT: [(&str, &str); 9] = [
+const SESSION_WITHOUT: [(&str, &str); 10] = [
     ("actor", "says who acts"),
     ("store", "gives the store"),
     ("set_check_references", "sets an option of the session"),
@@ -120,6 +121,7 @@ const SESSION_WITHOUT: [(&str, &str); 9] = [
     ("audit_checkpoint", "a signature and a public key"),
     ("reindex", "takes stored bodies apart; shows how far it is"),
     ("index_progress", "two numbers"),
+    ("parameters", "definitions only"),
 ];
 
 /// The calls that need the passcode again.

@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     History(HistoryArgs),
     Search(SearchArgs),
+    Parameters(ParametersArgs),
     Bundle(BundleArgs),
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -374,6 +375,20 @@ pub(crate) struct SearchArgs {
     /// Say how the search would be done, instead of doing it
     #[arg(long, conflicts_with_all = ["all", "columns", "lenient"])]
     pub(crate) explain: bool,
+}
+
+/// What can be searched by: the parameters of a type, or those that this store has beside R4
+#[derive(Args)]
+#[command(after_help = "\
+A SearchParameter that is stored and active becomes a parameter by itself; without TYPE this tells what became of each.
+
+Examples:
+  keepwell parameters Observation
+  keepwell put eye-colour.json && keepwell parameters")]
+pub(crate) struct ParametersArgs {
+    /// The type of resource
+    #[arg(value_name = "TYPE")]
+    pub(crate) resource_type: Option<ResourceType>,
 }
 
 /// How found resources are printed.
@@ -735,7 +750,7 @@ pub(crate) struct BenchStoreArgs {
 #[command(after_help = "\
 Examples:
   keepwell bench search --data synthea/*.ndjson.zst --json
-  keepwell bench search --data synthea/*.ndjson.zst --resources 3000000 --extract examples --json")]
+  keepwell bench search --data synthea/*.ndjson.zst --resources 3000000 --store large --json")]
 pub(crate) struct BenchSearchArgs {
     /// Bundles and NDJSON to import: files, or folders of them
     #[arg(long, required = true, num_args = 1.., value_name = "FILES")]
@@ -749,6 +764,9 @@ pub(crate) struct BenchSearchArgs {
     /// Where the stores are made [default: the temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+    /// Make the measured store here and leave it, with its keys; where one was left, only ask it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
 }
 
 /// One import, measured in a process of its own for `bench store`.

@@ -21,9 +21,10 @@ use keepwell_fhir::{ResourceType, Walker};
 use keepwell_sample::Sample;
 use keepwell_sqlcipher::Options;
 use keepwell_store::{CHANGES_PAGE_MAX, ImportOptions, ImportSource, Operation, Store, StoreOptions};
-use keepwell_vault::MemoryKeychain;
+use keepwell_vault::{FileKeychain, Keychain, MemoryKeychain};
 use serde_json::{Value, json};
 
+use self::baseline::Baseline;
 use self::copies::Copies;
 use self::ingest::Ingest;
 use crate::args::{BenchImportArgs, BenchSearchArgs, BenchStoreArgs};
@@ -117,7 +118,7 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     };
     let keychain = Arc::new(MemoryKeychain::new());
     let directory = place.join("store");
-    let options = ingest::options(false, &keychain);
+    let options = ingest::options(false, keychain.clone());
     let plain =
         Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
     let batch = ImportOptions::default().batch;
@@ -145,7 +146,7 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let disk_bytes = size_of(&directory).map_err(io_failure("measuring a store"))?;
     step("open, read, create");
     let open_ms = median((0..OPENS).map(|_| open(&directory, &keychain)).collect::<Result<_>>()?);
-    let store = Store::open(&directory, ingest::options(false, &keychain))?;
+    let store = Store::open(&directory, ingest::options(false, keychain.clone()))?;
     store.unlock(None)?;
     let read_p50_us = median(reads(&store)?);
     let (create_ms, fsync_ms) = creates(&store, place)?;
@@ -200,28 +201,31 @@ pub(crate) fn search(out: Output, args: &BenchSearchArgs) -> Result<()> {
     let failed = io_failure("making a folder to measure in");
     let parent = args.directory.clone().unwrap_or_else(std::env::temp_dir);
     let place = tempfile::Builder::new().prefix("keepwell-bench-").tempdir_in(parent).map_err(&failed)?;
+    let kept = args.store.as_deref().unwrap_or_else(|| place.path());
+    let directory = kept.join("store");
+    let keychain: Arc<dyn Keychain> = Arc::new(FileKeychain::new(kept.join("keys")));
     let bar = progress::bar("measuring", Some(4));
     let step = |name: &'static str| {
         bar.set_message(name);
         bar.inc(1);
     };
     let data = &files::listed(&args.data)?;
-    let keychain = Arc::new(MemoryKeychain::new());
-    let options = ingest::options(false, &keychain);
-    let plain =
-        Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
-    step("bare SQLCipher");
-    let baseline = baseline::run(data, place.path(), ImportOptions::default().batch, &plain)?;
-    let raw_insert_per_s = baseline.resources as f64 / baseline.inserting.as_secs_f64();
-    step("import");
-    let directory = place.path().join("store");
-    let wanted = args.resources.unwrap_or(baseline.resources);
-    let ingest = import_copies(&directory, options, data, wanted)?;
-    // Copies are as long as the originals.
-    let json_bytes = baseline.json_bytes as f64 * ingest.resources as f64 / baseline.resources as f64;
-    let disk_bytes = size_of(&directory).map_err(io_failure("measuring a store"))?;
+    let mut figures = serde_json::Map::new();
+    if !directory.exists() {
+        fs::create_dir_all(kept).map_err(&failed)?;
+        step("bare SQLCipher");
+        let options = ingest::options(false, keychain.clone());
+        let plain =
+            Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
+        let baseline = baseline::run(data, place.path(), ImportOptions::default().batch, &plain)?;
+        step("import");
+        let wanted = args.resources.unwrap_or(baseline.resources);
+        let ingest = import_copies(&directory, options, data, wanted)?;
+        let disk_bytes = size_of(&directory).map_err(io_failure("measuring a store"))?;
+        figures.extend(ingest_figures(&baseline, &ingest, disk_bytes));
+    }
     step("searches");
-    let store = Store::open(&directory, ingest::options(false, &keychain))?;
+    let store = Store::open(&directory, ingest::options(false, keychain))?;
     store.unlock(None)?;
     let session = ingest::session(&store)?;
     let timings = search::run(&session)?;
@@ -232,30 +236,16 @@ pub(crate) fn search(out: Output, args: &BenchSearchArgs) -> Result<()> {
     for file in files::listed(if args.extract.is_empty() { data } else { &args.extract })? {
         bodies.extend(bodies::of_file(&file)?);
     }
-    let extract_us = search::extract_us(&bodies);
+    figures.insert("extract_us".to_owned(), json!(rounded(search::extract_us(&bodies))));
     bar.finish_and_clear();
-    let queries: serde_json::Map<_, _> =
-        timings.iter().map(|timing| (timing.name.to_owned(), timing.json())).collect();
-    let figures = json!({
-        "resources": ingest.resources,
-        "ingest_per_s": ingest.per_second().round(),
-        "raw_insert_per_s": raw_insert_per_s.round(),
-        "ingest_vs_raw": rounded(ingest.per_second() / raw_insert_per_s),
-        "tail_vs_head": rounded(ingest.tail_vs_head()),
-        "disk_vs_json": rounded(disk_bytes as f64 / json_bytes),
-        "json_bytes": json_bytes.round(),
-        "disk_bytes": disk_bytes,
-        "extract_us": rounded(extract_us),
-        "queries": queries,
-    });
+    let queries = timings.iter().map(|timing| (timing.name.to_owned(), timing.json()));
+    figures.insert("queries".to_owned(), queries.collect::<serde_json::Map<_, _>>().into());
     out.show(
-        || figures.clone(),
+        || figures.clone().into(),
         |out| {
             let mut table = Table::new(&["", ""]);
-            for (name, value) in figures.as_object().into_iter().flatten() {
-                if name != "queries" {
-                    table.row([name.clone(), value.to_string()]);
-                }
+            for (name, value) in figures.iter().filter(|(name, _)| *name != "queries") {
+                table.row([name.clone(), value.to_string()]);
             }
             table.write(out)?;
             writeln!(out)?;
@@ -266,6 +256,24 @@ pub(crate) fn search(out: Output, args: &BenchSearchArgs) -> Result<()> {
             table.write(out)
         },
     )
+}
+
+/// What an import took and left on the disk, against bare SQLCipher.
+fn ingest_figures(baseline: &Baseline, ingest: &Ingest, disk_bytes: u64) -> serde_json::Map<String, Value> {
+    // Copies are as long as the originals.
+    let json_bytes = baseline.json_bytes as f64 * ingest.resources as f64 / baseline.resources as f64;
+    let raw_insert_per_s = baseline.resources as f64 / baseline.inserting.as_secs_f64();
+    let figures = json!({
+        "resources": ingest.resources,
+        "ingest_per_s": ingest.per_second().round(),
+        "raw_insert_per_s": raw_insert_per_s.round(),
+        "ingest_vs_raw": rounded(ingest.per_second() / raw_insert_per_s),
+        "tail_vs_head": rounded(ingest.tail_vs_head()),
+        "disk_vs_json": rounded(disk_bytes as f64 / json_bytes),
+        "json_bytes": json_bytes.round(),
+        "disk_bytes": disk_bytes,
+    });
+    if let Value::Object(figures) = figures { figures } else { serde_json::Map::new() }
 }
 
 /// Makes a store of so many resources.
@@ -288,7 +296,7 @@ fn import_copies(
 /// From a closed store to one that answers, in ms.
 fn open(directory: &Path, keychain: &Arc<MemoryKeychain>) -> Result<f64> {
     let started = Instant::now();
-    let store = Store::open(directory, ingest::options(false, keychain))?;
+    let store = Store::open(directory, ingest::options(false, keychain.clone()))?;
     store.unlock(None)?;
     let elapsed = started.elapsed();
     store.lock()?;

@@ -34,7 +34,7 @@ fn literal(text: &str) -> Value {
             id: id.into(),
             version: version.map(Box::from),
         },
-        Reference::Contained(_) => Value::Opaque,
+        Reference::Contained(id) => Value::Contained(id.into()),
         // A version of an absolute reference is a version of the same resource.
         Reference::Absolute { version: Some(version), .. } => {
             let url = text.strip_suffix(version).and_then(|url| url.strip_suffix("/_history/"));
@@ -51,8 +51,8 @@ fn literal(text: &str) -> Value {
 }
 
 fn canonical(text: &str) -> Value {
-    if text.starts_with('#') {
-        return Value::Opaque;
+    if let Some(id) = text.strip_prefix('#') {
+        return Value::Contained(id.into());
     }
     match text.split_once('|') {
         Some((url, version)) => Value::Url { url: url.into(), version: Some(version.into()) },

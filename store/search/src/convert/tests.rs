@@ -106,7 +106,7 @@ fn references_are_taken_apart() {
     check(DataType::Reference, r#"{"reference":"Patient/7"}"#, &[here(patient, "7", None)]);
     check(DataType::Reference, r#"{"reference":"Patient/7/_history/2"}"#, &[here(patient, "7", Some("2"))]);
     check(DataType::Reference, r#"{"reference":"7"}"#, &[here(None, "7", None)]);
-    check(DataType::Reference, r##"{"reference":"#x"}"##, &[Value::Opaque]);
+    check(DataType::Reference, r##"{"reference":"#x"}"##, &[Value::Contained("x".into())]);
     check(DataType::Reference, r#"{"reference":"urn:uuid:1"}"#, &[url("urn:uuid:1", None)]);
     check(DataType::Reference, r#"{"reference":"http://h/Patient/7"}"#, &[url("http://h/Patient/7", None)]);
     check(

@@ -3,13 +3,16 @@
 //! This is the meaning of a query, written down apart from plans and indexes: what an index answers is compared with it,
 //! candidates are checked with it, and it tells observers which changes concern them.
 
+mod contained;
 mod value;
+
+pub use self::contained::matching_contained;
 
 use keepwell_fhir::ResourceType;
 
 use crate::parameter::{Base, ParameterNumber};
 use crate::parameters::Parameters;
-use crate::query::{Chain, Clause, Criterion, Has, Matching, Query};
+use crate::query::{Chain, Clause, ContainedSearch, Criterion, Has, Matching, Query};
 use crate::terminology::Terminology;
 use crate::value::Value;
 use crate::values::Values;
@@ -27,6 +30,8 @@ pub struct Resource<'a> {
     pub values: &'a Values,
     /// Its JSON, for full text.
     pub json: &'a [u8],
+    /// The JSON of the resource that contains it, for one that is contained.
+    pub container: Option<&'a [u8]>,
 }
 
 /// Visits a resource; returns whether it is enough.
@@ -53,19 +58,30 @@ pub trait Context: Terminology {
     ) -> bool;
 }
 
-/// Whether a resource is what a query asks for. A value set or code system that is not known has no codes; to be told of
+/// Whether a resource is what a query asks for, or contains what it asks for. A value set or code system that is not known has no codes; to be told of
 /// it, make a plan.
 #[must_use]
 pub fn matches(query: &Query, resource: &Resource<'_>, context: &dyn Context) -> bool {
-    let is_of_type = query.types.is_empty() || query.types.contains(&resource.resource_type);
-    let is_within = query.compartment.as_ref().is_none_or(|(compartment, id)| {
+    let is_itself = || {
+        query.contained != ContainedSearch::Only
+            && is_of_type(query, resource)
+            && fulfils(&query.criterion, resource, context)
+    };
+    is_within(query, resource) && (is_itself() || matching_contained(query, resource, context, &mut |_| true))
+}
+
+fn is_of_type(query: &Query, resource: &Resource<'_>) -> bool {
+    query.types.is_empty() || query.types.contains(&resource.resource_type)
+}
+
+fn is_within(query: &Query, resource: &Resource<'_>) -> bool {
+    query.compartment.as_ref().is_none_or(|(compartment, id)| {
         let number = ParameterNumber::compartment(*compartment);
         resource.values.of_number(number).any(|value| {
             matches!(value, Value::Reference { resource_type: Some(resource_type), id: other, .. }
                 if resource_type.name() == compartment.code() && other == id)
         })
-    });
-    is_of_type && is_within && fulfils(&query.criterion, resource, context)
+    })
 }
 
 /// Whether a resource fulfils a criterion.
@@ -105,6 +121,9 @@ fn chain_fulfils(chain: &Chain, resource: &Resource<'_>, context: &dyn Context) 
                 Value::Url { url, .. } => context.with_url(*target, url, &mut |resource| {
                     has_url(resource, url, context.parameters()) && visit(resource)
                 }),
+                Value::Contained(id) => contained::visit(resource, context, &mut |inner| {
+                    inner.id == &**id && inner.resource_type == *target && visit(inner)
+                }),
                 _ => false,
             }
         })
@@ -112,6 +131,10 @@ fn chain_fulfils(chain: &Chain, resource: &Resource<'_>, context: &dyn Context) 
 }
 
 fn has_fulfils(has: &Has, resource: &Resource<'_>, context: &dyn Context) -> bool {
+    // From outside nothing refers to what is contained.
+    if resource.container.is_some() {
+        return false;
+    }
     let refers = |value: &Value| match value {
         Value::Reference { resource_type, id, .. } => {
             *resource_type == Some(resource.resource_type) && **id == *resource.id

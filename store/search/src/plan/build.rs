@@ -6,14 +6,15 @@ use keepwell_fhir::ResourceType;
 
 use crate::parameter::{Parameter, ParameterKind, ParameterNumber};
 use crate::query::{
-    Chain, Clause, Criterion, Matching, Query, QueryError, SearchValue, SystemMatch, UnitMatch,
+    Chain, Clause, ContainedSearch, Criterion, Matching, Query, QueryError, SearchValue, SystemMatch,
+    UnitMatch,
 };
 use crate::term::{Facet, Term, system_hash, write_code, write_degrees, write_reference, write_token};
 use crate::terminology::{CodeSet, Terminology};
 use crate::value::System;
 
 use super::scan::{Comparison, Test, UnitScan};
-use super::{Plan, date, text};
+use super::{Plan, contained, date, text};
 
 /// How far a degree of latitude is, at least, in metres.
 const DEGREE_M: f64 = 110_000.0;
@@ -37,10 +38,18 @@ pub fn plan(query: &Query, terminology: &dyn Terminology) -> Result<Plan, QueryE
             Plan::Term(Term::reference(number, resource_type, id).into_bytes())
         })
     });
+    let compartment = compartment.unwrap_or(Plan::All);
+    let inside = match query.contained {
+        ContainedSearch::Never => Plan::None,
+        _ => Plan::and([compartment.clone(), contained::containing(&query.types, &criterion)]),
+    };
+    if query.contained == ContainedSearch::Only {
+        return Ok(inside);
+    }
     let types = Plan::or(query.types.iter().map(|&resource_type| of_type(resource_type)));
     let is_of_type = query.types.is_empty() || (query.types.len() == 1 && criterion.is_of_one_type());
     let types = if is_of_type { Plan::All } else { types };
-    Ok(Plan::and([types, compartment.unwrap_or(Plan::All), criterion]))
+    Ok(Plan::or([Plan::and([types, compartment, criterion]), inside]))
 }
 
 fn of_type(resource_type: ResourceType) -> Plan {
@@ -77,11 +86,14 @@ impl Planner<'_> {
         let (mut any, mut problem) = (Vec::with_capacity(chain.targets.len()), None);
         for (target, criterion) in &chain.targets {
             match self.criterion(criterion, &[*target]) {
-                Ok(plan) => any.push(Plan::Chain {
-                    parameter: chain.parameter.clone(),
-                    target: *target,
-                    plan: Box::new(plan),
-                }),
+                Ok(plan) => {
+                    // A chain goes on in what is contained, too (R4 search.html#contained).
+                    let refers = Plan::Term(Term::present(chain.parameter.number).into_bytes());
+                    let inside = Plan::and([refers, contained::containing(&[*target], &plan)]);
+                    let (parameter, target, plan) = (chain.parameter.clone(), *target, Box::new(plan));
+                    any.push(Plan::Chain { parameter, target, plan });
+                    any.push(inside);
+                }
                 // What is below a code for one type may be below a path for another: that one is meant.
                 Err(error) => problem = Some(error),
             }

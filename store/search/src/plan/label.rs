@@ -2,7 +2,7 @@
 
 use crate::parameter::ParameterNumber;
 use crate::parameters::Parameters;
-use crate::term::Facet;
+use crate::term::{Facet, Term};
 
 use super::Plan;
 
@@ -59,12 +59,12 @@ impl Plan {
 
 /// The parameter and the facet of a term.
 fn subject(term: &[u8], parameters: &Parameters) -> String {
-    let number = term.first_chunk().map(|number| ParameterNumber(u16::from_be_bytes(*number)));
-    let code = match number {
-        Some(ParameterNumber::TYPE) => "_type",
-        number => {
-            number.and_then(|number| parameters.number(number)).map_or("a compartment", |found| &found.code)
-        }
+    if let Some(inner) = term.strip_prefix(Term::contained(&[]).bytes()) {
+        return format!("{} of contained resources", subject(inner, parameters));
+    }
+    let code = match Term::parameter(term) {
+        ParameterNumber::TYPE => "_type",
+        number => parameters.number(number).map_or("a compartment", |found| &found.code),
     };
     let facet = term.get(2).and_then(|&facet| Facet::ALL.into_iter().find(|other| *other as u8 == facet));
     let facet = facet.map_or("unknown", Facet::name);

@@ -7,6 +7,7 @@
 //! belong to the root but does not surely do so is checked. If [`Plan::is_exact`], nothing has to be.
 
 mod build;
+mod contained;
 mod date;
 mod label;
 mod scan;

@@ -11,17 +11,45 @@ use super::text::split;
 use super::value::{ValueParser, ValueProblem};
 use super::{Chain, Clause, Criterion, Has, Matching, QueryError, SearchValue};
 
+/// Types, and what resources of them must be like.
+type Kinds = &'static [(&'static str, &'static [(&'static str, &'static str)])];
+
+const ACTIVE: (&str, &str) = ("clinical-status", "active,recurrence,relapse");
+const NOT_REFUTED: (&str, &str) = ("verification-status:not", "refuted,entered-in-error");
+
+/// The functional lists of R4 lifecycle.html#current.
+const FUNCTIONAL_LISTS: [(&str, Kinds); 4] = [
+    ("$current-problems", &[("Condition", &[ACTIVE, NOT_REFUTED])]),
+    (
+        "$current-medications",
+        &[
+            ("MedicationStatement", &[("status", "active,intended")]),
+            ("MedicationRequest", &[("status", "active")]),
+        ],
+    ),
+    ("$current-allergies", &[("AllergyIntolerance", &[("clinical-status", "active"), NOT_REFUTED])]),
+    (
+        "$current-drug-allergies",
+        &[("AllergyIntolerance", &[("clinical-status", "active"), NOT_REFUTED, ("category", "medication")])],
+    ),
+];
+
 /// Builds criteria. One is used for a whole search, whose limits it keeps.
 pub(super) struct Builder<'p> {
     pub(super) parameters: &'p Parameters,
     pub(super) budget: Budget,
     pub(super) values: ValueParser<'p>,
+    /// How deep the filter that is being read lies in others.
+    pub(super) filter_depth: usize,
     /// The name of the parameter that is being read, for errors.
     name: String,
 }
 
 /// What follows the name of a parameter.
 pub(super) trait Question: Copy {
+    /// Whether references on the way to it may have filters in brackets.
+    const HAS_FILTERS: bool = false;
+
     /// The criterion that a parameter with this modifier has to fulfil.
     fn ask(
         self,
@@ -47,7 +75,7 @@ impl Question for &str {
 impl<'p> Builder<'p> {
     pub(super) fn new(parameters: &'p Parameters, now_ms: i64) -> Self {
         let values = ValueParser { parameters, now_ms };
-        Self { parameters, budget: Budget::new(), values, name: String::new() }
+        Self { parameters, budget: Budget::new(), values, filter_depth: 0, name: String::new() }
     }
 
     /// Names the parameter in the errors that follow.
@@ -62,7 +90,7 @@ impl<'p> Builder<'p> {
         name: &str,
         question: Q,
     ) -> Result<Criterion, QueryError> {
-        let code = name.split(['.', ':']).next().unwrap_or_default();
+        let code = name.split(['.', ':', '[']).next().unwrap_or_default();
         match types {
             [single] => self.of_type(Some(*single), name, question, 0),
             _ if types.is_empty() || code == "_has" || self.parameters.of_all_types(code).is_some() => {
@@ -93,8 +121,11 @@ impl<'p> Builder<'p> {
         if let Some(rest) = name.strip_prefix("_has:") {
             return self.has(resource_type, rest, question, depth);
         }
-        if let Some((head, rest)) = name.split_once('.') {
+        if let Some((head, rest)) = first_dot(name) {
             return self.chain(resource_type, head, rest, question, depth);
+        }
+        if Q::HAS_FILTERS && name.contains('[') {
+            return Err(self.malformed(1, "a path behind the brackets"));
         }
         let (code, modifier) = match name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
@@ -129,6 +160,10 @@ impl<'p> Builder<'p> {
         question: Q,
         depth: usize,
     ) -> Result<Criterion, QueryError> {
+        let (head, filter) = match head.split_once('[') {
+            Some((head, filter)) if Q::HAS_FILTERS => (head, filter.strip_suffix(']')),
+            _ => (head, None),
+        };
         let (code, named) = match head.split_once(':') {
             Some((code, name)) => {
                 (code, Some(ResourceType::parse(name).ok_or_else(|| self.unknown_modifier())?))
@@ -145,7 +180,18 @@ impl<'p> Builder<'p> {
         let mut targets = Vec::new();
         let mut problem = None;
         for target in candidates {
-            match self.of_type(Some(target), rest, question, depth + 1) {
+            if filter.is_some() {
+                self.budget.take_clause()?;
+            }
+            let filtered = filter.map(|filter| super::filter::parse(self, &[target], filter)).transpose();
+            let found = filtered.and_then(|filter| {
+                let criterion = self.of_type(Some(target), rest, question, depth + 1)?;
+                Ok(match filter {
+                    Some(filter) => Criterion::All(vec![filter, criterion]),
+                    None => criterion,
+                })
+            });
+            match found {
                 Ok(criterion) => targets.push((target, criterion)),
                 Err(error @ QueryError::TooLarge { .. }) => return Err(error),
                 // A type that does not know the rest is not meant.
@@ -216,19 +262,46 @@ impl<'p> Builder<'p> {
     }
 
     /// `_list`: a List with one of these ids has the resource as an item.
-    fn in_list(&self, values: Vec<SearchValue>) -> Result<Criterion, QueryError> {
-        let is_named_list = |value: &SearchValue| matches!(value, SearchValue::Token { code: Some(code), .. } if code.starts_with('$'));
-        if values.iter().any(is_named_list) {
-            return Err(QueryError::Unsupported {
-                parameter: self.name.clone(),
-                reason: "lists such as $current-problems are not kept",
-            });
+    fn in_list(&mut self, values: Vec<SearchValue>) -> Result<Criterion, QueryError> {
+        let name = |value: &SearchValue| match value {
+            SearchValue::Token { code: Some(code), .. } if code.starts_with('$') => Some(code.clone()),
+            _ => None,
+        };
+        let (named, values): (Vec<_>, Vec<_>) = values.into_iter().partition(|value| name(value).is_some());
+        let mut any = Vec::new();
+        for list in named.iter().filter_map(name) {
+            any.push(self.functional_list(&list)?);
+        }
+        if values.is_empty() {
+            return Ok(Criterion::Any(any));
         }
         let list = ResourceType::parse("List").ok_or_else(|| self.unknown_parameter())?;
         let parameter = self.reference(Some(list), "item")?;
         let id = self.parameter(Some(list), "_id")?;
         let criterion = Box::new(clause(&id, Matching::AnyOf(values)));
-        Ok(Criterion::Has(Has { source: list, parameter, criterion }))
+        any.push(Criterion::Has(Has { source: list, parameter, criterion }));
+        Ok(if any.len() == 1 { any.swap_remove(0) } else { Criterion::Any(any) })
+    }
+
+    /// What is on a list that is known by what it is for (R4 lifecycle.html#current): nobody keeps it, so it is what
+    /// the states of the resources say.
+    fn functional_list(&mut self, name: &str) -> Result<Criterion, QueryError> {
+        let parts = FUNCTIONAL_LISTS.iter().find(|(known, _)| *known == name).map(|(_, parts)| *parts);
+        let parts = parts.ok_or_else(|| QueryError::Unsupported {
+            parameter: self.name.clone(),
+            reason: "the functional lists are $current-problems, $current-medications, $current-allergies and \
+                     $current-drug-allergies",
+        })?;
+        let mut any = Vec::with_capacity(parts.len());
+        for (kind, conditions) in parts {
+            let kind = ResourceType::parse(kind).ok_or_else(|| self.unknown_parameter())?;
+            let mut all = vec![Criterion::Type(kind)];
+            for (name, value) in *conditions {
+                all.push(self.of_type(Some(kind), name, *value, 0)?);
+            }
+            any.push(Criterion::All(all));
+        }
+        Ok(Criterion::Any(any))
     }
 
     pub(super) fn unknown_parameter(&self) -> QueryError {
@@ -255,6 +328,20 @@ impl<'p> Builder<'p> {
 
 pub(super) fn clause(parameter: &Parameter, matching: Matching) -> Criterion {
     Criterion::Clause(Clause { parameter: parameter.clone(), matching })
+}
+
+/// What is before and behind the first dot that is not in brackets.
+fn first_dot(name: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_usize;
+    let at = name.find(|c: char| {
+        match c {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == '.' && depth == 0
+    })?;
+    Some((&name[..at], &name[at + 1..]))
 }
 
 /// Whether the number is for indexes only.

@@ -1,8 +1,9 @@
 //! The language of `_filter` (R4 search_filter.html).
 //!
-//! `not` binds tighter than `and`, and `and` tighter than `or`. Both bind to the left. A path is a chain as in names of
-//! parameters; filters in brackets are not supported. The operator `ne` on what has no order means that there is a
-//! value, and none that is equal.
+//! `and` and `or` are taken from the left to the right, neither before the other; `not` stands before parentheses. A path
+//! is a chain as in names of parameters, and a reference in it may have a filter in brackets, which what is referred to
+//! has to pass: `subject[gender eq female].name co "pet"`. Of the values of other parameters none can be chosen so. The
+//! operator `ne` on what has no order means that there is a value, and none that is equal.
 
 use std::str::FromStr;
 
@@ -22,8 +23,12 @@ pub(super) fn parse(
     types: &[ResourceType],
     text: &str,
 ) -> Result<Criterion, QueryError> {
-    let mut parser = Parser { builder, types, rest: text.trim(), depth: 0 };
-    let criterion = parser.any()?;
+    let depth = builder.filter_depth;
+    if depth > MAX_FILTER_DEPTH {
+        return Err(QueryError::TooLarge { what: "brackets", limit: MAX_FILTER_DEPTH });
+    }
+    let mut parser = Parser { builder, types, rest: text.trim(), depth };
+    let criterion = parser.chain()?;
     if parser.rest.is_empty() { Ok(criterion) } else { Err(parser.malformed("and, or, or the end")) }
 }
 
@@ -35,20 +40,30 @@ struct Parser<'p, 'b, 't> {
 }
 
 impl<'t> Parser<'_, '_, 't> {
-    fn any(&mut self) -> Result<Criterion, QueryError> {
-        let mut any = vec![self.all()?];
-        while self.word("or") {
-            any.push(self.all()?);
+    /// Filters with `and` and `or` between them.
+    fn chain(&mut self) -> Result<Criterion, QueryError> {
+        let mut left = self.one()?;
+        loop {
+            left = if self.word("and") {
+                match (left, self.one()?) {
+                    (Criterion::All(mut all), right) => {
+                        all.push(right);
+                        Criterion::All(all)
+                    }
+                    (left, right) => Criterion::All(vec![left, right]),
+                }
+            } else if self.word("or") {
+                match (left, self.one()?) {
+                    (Criterion::Any(mut any), right) => {
+                        any.push(right);
+                        Criterion::Any(any)
+                    }
+                    (left, right) => Criterion::Any(vec![left, right]),
+                }
+            } else {
+                return Ok(left);
+            };
         }
-        Ok(if any.len() == 1 { any.swap_remove(0) } else { Criterion::Any(any) })
-    }
-
-    fn all(&mut self) -> Result<Criterion, QueryError> {
-        let mut all = vec![self.one()?];
-        while self.word("and") {
-            all.push(self.one()?);
-        }
-        Ok(if all.len() == 1 { all.swap_remove(0) } else { Criterion::All(all) })
     }
 
     fn one(&mut self) -> Result<Criterion, QueryError> {
@@ -72,7 +87,7 @@ impl<'t> Parser<'_, '_, 't> {
             return Err(QueryError::TooLarge { what: "parentheses", limit: MAX_FILTER_DEPTH });
         }
         self.rest = self.rest[1..].trim_start();
-        let criterion = self.any()?;
+        let criterion = self.chain()?;
         self.rest =
             self.rest.strip_prefix(')').ok_or_else(|| self.malformed("a closing parenthesis"))?.trim_start();
         self.depth -= 1;
@@ -81,13 +96,7 @@ impl<'t> Parser<'_, '_, 't> {
 
     /// `path operator value`
     fn comparison(&mut self) -> Result<Criterion, QueryError> {
-        let path = self.token();
-        if path.contains('[') {
-            return Err(QueryError::Unsupported {
-                parameter: "_filter".to_owned(),
-                reason: "filters in brackets are not supported",
-            });
-        }
+        let path = self.path()?;
         let operator = self.token();
         let operator = operator.parse().map_err(|()| self.malformed("a path, an operator and a value"))?;
         let value = self.value()?;
@@ -96,7 +105,9 @@ impl<'t> Parser<'_, '_, 't> {
         }
         self.builder.name(path);
         let types = self.types;
+        let before = std::mem::replace(&mut self.builder.filter_depth, self.depth + 1);
         let criterion = self.builder.of_types(types, path, Comparison { operator, value: &value });
+        self.builder.filter_depth = before;
         self.builder.name("_filter");
         criterion
     }
@@ -109,6 +120,25 @@ impl<'t> Parser<'_, '_, 't> {
             self.rest = rest.trim_start();
         }
         ends
+    }
+
+    /// A path, with the filters in its brackets.
+    fn path(&mut self) -> Result<&'t str, QueryError> {
+        let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+        let end = self.rest.find(|c: char| {
+            match c {
+                _ if is_escaped => {}
+                '"' if depth > 0 => is_quoted = !is_quoted,
+                '[' if !is_quoted => depth += 1,
+                ']' if !is_quoted => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            is_escaped = is_quoted && c == '\\' && !is_escaped;
+            depth == 0 && (c == ')' || c.is_whitespace())
+        });
+        let (path, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest.trim_start();
+        if depth > 0 { Err(self.malformed("a closing bracket")) } else { Ok(path) }
     }
 
     /// What is before the next space or closing parenthesis.
@@ -191,6 +221,8 @@ struct Comparison<'v> {
 }
 
 impl Question for Comparison<'_> {
+    const HAS_FILTERS: bool = true;
+
     fn ask(
         self,
         builder: &mut Builder<'_>,

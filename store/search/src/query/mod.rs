@@ -23,7 +23,7 @@ pub use error::{MAX_NAME_CHARS, QueryError};
 pub use limits::{
     MAX_CHAIN_DEPTH, MAX_CLAUSES, MAX_FILTER_DEPTH, MAX_INCLUDES, MAX_QUERY_BYTES, MAX_SORT_KEYS, MAX_VALUES,
 };
-pub use page::{Direction, Include, Sort, SortKey, Summary, Total};
+pub use page::{ContainedSearch, ContainedType, Direction, Include, Sort, SortKey, Summary, Total};
 
 use keepwell_fhir::{Compartment, ResourceType};
 
@@ -60,6 +60,10 @@ pub struct Query {
     pub criterion: Criterion,
     /// The order of the matches: the first key decides first. Empty: the newest first.
     pub sort: Vec<SortKey>,
+    /// `_contained`
+    pub contained: ContainedSearch,
+    /// `_containedType`
+    pub contained_type: ContainedType,
     /// `_count`: how many matches a page has.
     pub count: Option<u32>,
     /// `_total`

@@ -51,6 +51,28 @@ pub enum Summary {
     Count,
 }
 
+/// `_contained`: where matches may lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ContainedSearch {
+    /// Only resources by themselves match.
+    #[default]
+    Never,
+    /// Only contained resources match.
+    Only,
+    /// Both match.
+    Both,
+}
+
+/// `_containedType`: what is returned where a contained resource matches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ContainedType {
+    /// The resource that contains it.
+    #[default]
+    Container,
+    /// The contained resource alone.
+    Contained,
+}
+
 /// Whether an inclusion follows references of the matches or references to them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Direction {

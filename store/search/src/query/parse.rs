@@ -9,7 +9,8 @@ use super::build::Builder;
 use super::limits::{MAX_INCLUDES, MAX_QUERY_BYTES, MAX_SORT_KEYS};
 use super::text::{pairs, split, unescaped};
 use super::{
-    Criterion, Direction, Handling, Include, Query, QueryError, Scope, Sort, SortKey, Summary, Total,
+    ContainedSearch, ContainedType, Criterion, Direction, Handling, Include, Query, QueryError, Scope, Sort,
+    SortKey, Summary, Total,
 };
 
 impl Query {
@@ -75,6 +76,8 @@ impl<'p> Parser<'p> {
             compartment: scope.compartment.map(|(compartment, id)| (compartment, id.into())),
             criterion: Criterion::All(Vec::new()),
             sort: Vec::new(),
+            contained: ContainedSearch::Never,
+            contained_type: ContainedType::Container,
             count: None,
             total: None,
             summary: Summary::False,
@@ -103,15 +106,12 @@ impl<'p> Parser<'p> {
             "_summary" => {
                 self.choose("_summary", value, &SUMMARIES).map(|summary| self.query.summary = summary)
             }
-            "_contained" => match self.once("_contained", value)? {
-                "false" => Ok(()),
-                _ => Err(QueryError::Unsupported {
-                    parameter: name.to_owned(),
-                    reason: "contained resources are not searched",
-                }),
-            },
-            // It tells what `_contained` returns, which finds nothing here.
-            "_containedType" => self.choose("_containedType", value, &[("container", ()), ("contained", ())]),
+            "_contained" => {
+                self.choose("_contained", value, &CONTAINED).map(|contained| self.query.contained = contained)
+            }
+            "_containedType" => self
+                .choose("_containedType", value, &CONTAINED_TYPES)
+                .map(|contained_type| self.query.contained_type = contained_type),
             "_elements" => {
                 let names = self.once("_elements", value)?;
                 self.query.elements = split(names, ',').map(|name| name.trim().into()).collect();
@@ -265,6 +265,12 @@ const NO_ORDER: [ParameterNumber; 3] =
 
 const TOTALS: [(&str, Total); 3] =
     [("none", Total::None), ("estimate", Total::Estimate), ("accurate", Total::Accurate)];
+
+const CONTAINED: [(&str, ContainedSearch); 3] =
+    [("false", ContainedSearch::Never), ("true", ContainedSearch::Only), ("both", ContainedSearch::Both)];
+
+const CONTAINED_TYPES: [(&str, ContainedType); 2] =
+    [("container", ContainedType::Container), ("contained", ContainedType::Contained)];
 
 const SUMMARIES: [(&str, Summary); 5] = [
     ("false", Summary::False),

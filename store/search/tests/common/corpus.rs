@@ -9,7 +9,6 @@ use keepwell_fhir::ResourceType;
 use keepwell_search::{
     Context, Extractor, Library, LocalTerminology, ParameterNumber, Parameters, Plan, Query, QueryError,
     Resource, Term, Terminology, Terms, Values, Visit, add_words, matches, plan, read_reference, successor,
-    terms,
 };
 
 /// A resource with its values.
@@ -52,7 +51,7 @@ impl Corpus {
             let resource_type = extracted.walk.resource_type;
             let id = extracted.walk.id.expect("the resource has an id").text(&json).into_owned();
             let values = extracted.values.clone();
-            terms(resource_type, &id, &values, &mut found);
+            extractor.terms(&json, &id, &mut found).expect("it was JSON before");
             add_words(&json, &mut found);
             for term in found.iter() {
                 index.entry(term.to_vec()).or_default().insert(documents.len());
@@ -198,6 +197,7 @@ impl Document {
             last_updated_ms: self.last_updated_ms,
             values: &self.values,
             json: &self.json,
+            container: None,
         }
     }
 

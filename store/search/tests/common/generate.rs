@@ -255,6 +255,15 @@ pub(crate) fn resources(random: &mut Random, count: usize) -> Vec<Vec<u8>> {
 }
 
 fn resource(random: &mut Random) -> Value {
+    let mut resource = plain_resource(random);
+    if random.one_in(3) {
+        let contained: Vec<Value> = (0..=random.below(2)).map(|_| plain_resource(random)).collect();
+        resource["contained"] = json!(contained);
+    }
+    resource
+}
+
+fn plain_resource(random: &mut Random) -> Value {
     let name = *random.pick(&TYPES[..12]);
     let mut body = Body { random, members: Map::new() };
     body.members.insert("resourceType".into(), json!(name));
@@ -439,7 +448,8 @@ fn human_name(random: &mut Random) -> Value {
 
 fn reference(random: &mut Random, name: &str) -> Value {
     let id = random.text(IDS);
-    match random.below(12) {
+    match random.below(14) {
+        12 | 13 => json!({"reference":format!("#{id}")}),
         0 => json!({"identifier":identifier(random)}),
         1 => json!({"reference":format!("http://elsewhere.org/fhir/{name}/{id}")}),
         2 => json!({"reference":format!("{name}/{id}/_history/{}", random.pick(&["1", "2"]))}),
@@ -519,6 +529,9 @@ pub(crate) fn search(random: &mut Random, parameters: &Parameters) -> (Option<Re
     let mut pairs: Vec<_> = (0..count).map(|_| search.pair(resource_type, 0)).collect();
     if resource_type.is_none() && search.random.one_in(2) {
         pairs.push(("_type".to_owned(), format!("{name},{}", search.random.pick(TYPES))));
+    }
+    if search.random.one_in(8) {
+        pairs.push(("_contained".to_owned(), search.random.text(&["true", "both", "false"])));
     }
     (
         resource_type,

@@ -109,7 +109,7 @@ fn plain(value: &search::Value) -> Value {
             ])
         }
         search::Value::Position { latitude, longitude } => json!(["position", latitude, longitude]),
-        search::Value::Opaque => json!(["opaque"]),
+        search::Value::Contained(_) => json!(["opaque"]),
         other => panic!("a new sort of value: {other:?}"),
     }
 }

@@ -107,12 +107,23 @@ fn filters_ask_for_what_parameters_ask_for() {
         ("date pr true", "date:missing=false"),
         ("not (status eq final)", "status:not=final"),
         ("_has:Provenance:target:recorded gt 2020", "_has:Provenance:target:recorded=gt2020"),
+        (
+            "subject:Patient[gender eq male].family sw x",
+            "_filter=subject:Patient[(gender eq male)].family sw x",
+        ),
     ] {
         same("Observation", &format!("_filter={filter}"), parameters);
     }
-    let any = parse("Observation", "_filter=code eq a or code eq b and not (code eq c)").expect("a query");
-    let Criterion::Any(any) = any.criterion else { panic!("or binds least") };
-    assert!(matches!(&any[..], [Criterion::Clause(_), Criterion::All(all)] if all.len() == 2));
+    let all = parse("Observation", "_filter=code eq a or code eq b and not (code eq c)").expect("a query");
+    let Criterion::All(all) = all.criterion else { panic!("from the left to the right") };
+    assert!(matches!(&all[..], [Criterion::Any(any), Criterion::Not(_)] if any.len() == 2));
+    let filter =
+        "_filter=subject:Patient[gender eq male and name co \"x] y\"].organization[active eq true].name eq z";
+    let Criterion::Chain(chain) = parse("Observation", filter).expect("a query").criterion else {
+        panic!("a chain");
+    };
+    let [(_, Criterion::All(both))] = &chain.targets[..] else { panic!("a filter and the rest") };
+    assert!(matches!(&both[..], [Criterion::All(all), Criterion::Chain(_)] if all.len() == 2));
 }
 
 #[test]
@@ -178,10 +189,13 @@ fn what_is_wrong_has_its_code() {
         ("Patient", "name", 305),
         ("Patient", "_count=1&_count=2", 306),
         ("Patient", "_query=x", 308),
-        ("Patient", "family=x&_contained=true", 308),
-        ("Patient", "family=x&_contained=both", 308),
-        ("Patient", "_list=$current-problems", 308),
-        ("Patient", "_filter=name[a eq b].c eq d", 308),
+        ("Patient", "family=x&_contained=maybe", 304),
+        ("Patient", "family=x&_contained=true&_contained=both", 306),
+        ("Condition", "_list=$current-wishes", 308),
+        ("Patient", "_filter=name[a eq b].c eq d", 301),
+        ("Patient", "_filter=organization[name eq x] eq d", 304),
+        ("Patient", "_filter=organization[name eq x.name eq d", 304),
+        ("Patient", "organization[name eq x].name=d", 301),
         ("Patient", "_filter=name gt x", 308),
     ] {
         assert_eq!(code(name, text), expected, "{name}?{text}");

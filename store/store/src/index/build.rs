@@ -5,7 +5,7 @@
 //! no resource, no version and no change log.
 
 use keepwell_index::{Commit, Merge};
-use keepwell_search::{ParameterNumber, Terms};
+use keepwell_search::{ParameterNumber, Term, Terms};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::parameters::Custom;
@@ -158,5 +158,5 @@ fn amend(
 }
 
 fn is_of(term: &[u8], number: ParameterNumber) -> bool {
-    term.starts_with(&number.0.to_be_bytes())
+    Term::parameter(term) == number
 }

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 
 /// The version of the rules by which bodies become terms. Raised by whoever changes what terms a body has: an index
 /// that was made by other rules is made anew.
-const RULES: i64 = 1;
+const RULES: i64 = 2;
 
 const STATE: &str = "
     -- index::state
@@ -121,6 +121,9 @@ impl Index {
 
     /// Shares the state that a transaction has committed.
     pub(crate) fn publish(&self, state: State) {
+        if !state.known.is_ready() {
+            self.build_again();
+        }
         *self.current() = Some(Arc::new(state));
         self.has_remains.store(false, Ordering::Relaxed);
     }

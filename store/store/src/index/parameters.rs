@@ -1,7 +1,7 @@
 //! The search parameters of a store: those of R4, and those that were added to it.
 
 use keepwell_fhir::ResourceType;
-use keepwell_search::{Criterion, ParameterNumber, Parameters, Query, Sort};
+use keepwell_search::{Criterion, ParameterNumber, Parameters, Query, Sort, Term};
 use rusqlite::Connection;
 
 use crate::change_feed::resource_type;
@@ -72,9 +72,14 @@ impl Known {
         Ok(Self { edition, parameters, custom })
     }
 
+    /// Whether all parameters know all resources.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.custom.iter().all(Custom::is_ready)
+    }
+
     /// Whether a term is one of a parameter that does not know all resources yet.
     pub(crate) fn is_unfinished(&self, term: &[u8]) -> bool {
-        let is_of = |custom: &Custom| term.starts_with(&custom.number.0.to_be_bytes());
+        let is_of = |custom: &Custom| Term::parameter(term) == custom.number;
         self.custom.iter().any(|custom| !custom.is_ready() && is_of(custom))
     }
 
@@ -83,7 +88,7 @@ impl Known {
     /// # Errors
     /// [`SearchError::ParameterNotReady`].
     pub(crate) fn check_ready(&self, query: &Query) -> Result<()> {
-        if self.custom.iter().all(Custom::is_ready) {
+        if self.is_ready() {
             return Ok(());
         }
         let mut numbers = Vec::new();
@@ -138,6 +143,12 @@ fn number_of(custom: &[Custom], definition: &[u8], kind: ResourceType, code: &st
 }
 
 impl Custom {
+    /// SearchParameter.url.
+    pub(crate) fn url(&self) -> String {
+        let definition = serde_json::from_slice::<serde_json::Value>(&self.definition).unwrap_or_default();
+        definition["url"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Whether searches by it are answered.
     pub(crate) fn is_ready(&self) -> bool {
         self.covered >= self.since

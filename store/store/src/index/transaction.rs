@@ -11,8 +11,7 @@ use super::tables::Tables;
 use super::{Index, Known, State, doc};
 use crate::error::{Error, Result};
 use crate::head::Head;
-use crate::search::LINK_AGE_MAX_MS;
-use crate::search::first_change_at;
+use crate::search::{LINK_AGE_MAX_MS, custom, first_change_at};
 
 /// Blocks that a commit merges beside what its own documents cause. A thousand single commits make a segment of some 30
 /// blocks, which is merged three or four times in its life: this is many times that, and little to wait for.
@@ -28,6 +27,12 @@ const CHANGES_OF: &str = "
     -- IndexTransaction::erase
     SELECT change FROM resource_version WHERE resource = ?1";
 
+/// What becomes of a search parameter: by its URL, or its definition.
+enum ParameterChange {
+    Withdraw(String),
+    Add(Vec<u8>),
+}
+
 /// The index as a transaction in progress sees and changes it.
 pub(crate) struct IndexTransaction {
     base: Arc<State>,
@@ -39,6 +44,8 @@ pub(crate) struct IndexTransaction {
     /// Whether the index keeps up with the changes. While it is being built, the builder comes to them in its turn.
     is_complete: bool,
     has_new_parameters: bool,
+    /// What becomes of search parameters when the transaction commits.
+    parameters: Vec<ParameterChange>,
 }
 
 impl IndexTransaction {
@@ -55,6 +62,7 @@ impl IndexTransaction {
             erased: RoaringBitmap::new(),
             is_complete: base.is_complete(last_change),
             has_new_parameters: false,
+            parameters: Vec::new(),
             base,
         })
     }
@@ -103,6 +111,19 @@ impl IndexTransaction {
         self.has_new_parameters = true;
     }
 
+    /// A SearchParameter was stored, changed or deleted. It counts for all that comes after this transaction, and is
+    /// built for what was before.
+    pub(crate) fn note_parameter(&mut self, old: Option<&[u8]>, new: Option<&[u8]>) {
+        let (old, new) = (old.and_then(custom::in_use), new.map(|new| (custom::in_use(new), new)));
+        let new = new.and_then(|(url, json)| Some((url?, json)));
+        if let Some(url) = old.filter(|old| new.as_ref().is_none_or(|(url, _)| url != old)) {
+            self.parameters.push(ParameterChange::Withdraw(url));
+        }
+        if let Some((_, json)) = new {
+            self.parameters.push(ParameterChange::Add(json.to_vec()));
+        }
+    }
+
     /// The index with everything that was added so far.
     pub(crate) fn flushed(&mut self, connection: &Connection) -> Result<&Snapshot> {
         if !self.commit.is_empty() {
@@ -122,6 +143,12 @@ impl IndexTransaction {
         now_ms: i64,
         merge: &mut Option<Merge>,
     ) -> Result<Option<State>> {
+        for change in std::mem::take(&mut self.parameters) {
+            self.has_new_parameters |= match change {
+                ParameterChange::Withdraw(url) => custom::withdraw(connection, &url)?,
+                ParameterChange::Add(json) => custom::register(connection, &json, last_change)?,
+            };
+        }
         if self.is_complete && self.documents == 0 && !self.has_new_parameters {
             return Ok(None);
         }

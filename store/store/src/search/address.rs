@@ -13,8 +13,8 @@ pub(crate) enum Place {
     Type(ResourceType),
     /// `Patient/1/Type?...` and `Patient/1/*?...`.
     Compartment { compartment: Compartment, id: String, resource_type: Option<ResourceType> },
-    /// `Patient/1/$everything?...`.
-    Everything { compartment: Compartment, id: String },
+    /// `Patient/1/$everything?...`, and `Patient/$everything?...` of all patients.
+    Everything { compartment: Compartment, id: Option<String> },
     /// `Observation/$lastn?...`.
     LastN,
 }
@@ -39,6 +39,9 @@ impl<'a> Address<'a> {
         let place = match parts[..] {
             [""] => Some(Place::System),
             ["Observation", "$lastn"] => Some(Place::LastN),
+            ["Patient", "$everything"] => {
+                Some(Place::Everything { compartment: Compartment::Patient, id: None })
+            }
             [name] => ResourceType::parse(name).map(Place::Type),
             [owner, id, what] if valid_id(id) => in_compartment(owner, id, what),
             _ => None,
@@ -51,7 +54,7 @@ fn in_compartment(owner: &str, id: &str, what: &str) -> Option<Place> {
     let compartment = compartment(owner)?;
     let id = id.to_owned();
     match what {
-        "$everything" => Some(Place::Everything { compartment, id }),
+        "$everything" => Some(Place::Everything { compartment, id: Some(id) }),
         "*" => Some(Place::Compartment { compartment, id, resource_type: None }),
         name => {
             let resource_type = Some(ResourceType::parse(name)?);
@@ -83,7 +86,8 @@ mod tests {
                 "code=x",
             ),
             ("Patient/1/*", Place::Compartment { compartment, id: id.clone(), resource_type: None }, ""),
-            ("Patient/1/$everything", Place::Everything { compartment, id }, ""),
+            ("Patient/1/$everything", Place::Everything { compartment, id: Some(id) }, ""),
+            ("Patient/$everything?_count=5", Place::Everything { compartment, id: None }, "_count=5"),
             ("Observation/$lastn?max=2", Place::LastN, "max=2"),
         ] {
             assert_eq!(Address::parse(url), Ok(Address { place, query }), "{url}");

@@ -217,7 +217,7 @@ impl Executor<'_> {
     }
 
     /// As [`Self::referred_by`], asked of each version in the scope.
-    fn referred_among(
+    pub(super) fn referred_among(
         &self,
         parameter: &Parameter,
         sources: &RoaringBitmap,

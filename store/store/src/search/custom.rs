@@ -1,7 +1,10 @@
-//! Search parameters of one's own: added, replaced and withdrawn (R4 searchparameter.html).
+//! Search parameters of one's own: added, replaced and withdrawn (R4 searchparameter.html), by themselves or by storing
+//! SearchParameters.
 
-use keepwell_fhir::ResourceType;
-use keepwell_search::ParameterNumber;
+use std::sync::Arc;
+
+use keepwell_fhir::{Issue, ResourceType};
+use keepwell_search::{ParameterNumber, Parameters};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::SearchError;
@@ -13,6 +16,9 @@ use crate::session::Session;
 const WITHDRAW: &str = "
     -- custom::withdraw
     UPDATE search_parameter SET active = 0 WHERE url = ?1 AND active";
+const KNOWN: &str = "
+    -- custom::known
+    SELECT definition FROM search_parameter WHERE url = ?1 AND active";
 const ADD: &str = "
     -- custom::add
     INSERT INTO search_parameter (number, url, definition, type, code, since, covered, active)
@@ -23,8 +29,8 @@ const NEXT_NUMBER: &str = "
 
 impl Session {
     /// Adds a search parameter, given as a SearchParameter resource; one with the same URL is replaced. Searches by it
-    /// are refused until it knows all resources: [`Session::reindex`]. It is no resource of the store, and adding it
-    /// changes none.
+    /// are refused until it knows all resources: [`Session::reindex`]. It does not become a resource of the store, and
+    /// adding it changes none; a SearchParameter that is stored and active is added in the same way by itself.
     ///
     /// # Errors
     /// [`SearchError::Parameter`] with the part that is wrong or not supported.
@@ -32,17 +38,77 @@ impl Session {
         self.change_parameters(|connection, last_change| add(connection, definition, last_change))
     }
 
+    /// All that can be searched by, of R4 and of this store's own.
+    ///
+    /// # Errors
+    /// [`keepwell_vault::Error::Locked`] and those of the database.
+    pub fn parameters(&self) -> Result<Parameters> {
+        Ok(self.known()?.parameters.clone())
+    }
+
+    fn known(&self) -> Result<Arc<Known>> {
+        let open = self.enter()?;
+        let reader = self.store.inner.reader(&open)?;
+        let (_transaction, state) = open.index.read(&reader.connection)?;
+        Ok(state.known.clone())
+    }
+
+    /// The search parameters of this store's own, and those stored SearchParameters that cannot be used, with what is
+    /// wrong with them.
+    ///
+    /// # Errors
+    /// [`keepwell_vault::Error::Locked`] and those of the database.
+    pub fn search_parameters(&self) -> Result<Vec<OwnParameter>> {
+        let known = self.known()?;
+        let mut all: Vec<OwnParameter> = Vec::new();
+        for custom in &known.custom {
+            let url = custom.url();
+            let progress = IndexProgress { done: u64::from(custom.covered), total: u64::from(custom.since) };
+            match all.iter_mut().find(|own| own.url == url) {
+                Some(own) => own.types.push(custom.resource_type),
+                None => all.push(OwnParameter {
+                    url,
+                    code: custom.code.clone(),
+                    types: vec![custom.resource_type],
+                    progress,
+                    issues: Vec::new(),
+                }),
+            }
+        }
+        let mut next = Some("SearchParameter?status=active&_count=500".to_owned());
+        while let Some(url) = next {
+            let page = self.search(&url)?;
+            for entry in &page.entries {
+                let Some(url) = in_use(&entry.body) else { continue };
+                let is_of_r4 = known.parameters.all().any(|parameter| parameter.url == url);
+                if is_of_r4 || all.iter().any(|own| own.url == url) {
+                    continue;
+                }
+                let tried = known.parameters.with_custom(&entry.body, |_, _| ParameterNumber::FIRST_CUSTOM);
+                all.push(OwnParameter {
+                    code: text(&entry.body, "code").unwrap_or_default(),
+                    url,
+                    types: Vec::new(),
+                    progress: IndexProgress::default(),
+                    issues: tried.err().unwrap_or_default(),
+                });
+            }
+            next = page.next;
+        }
+        Ok(all)
+    }
+
     /// Withdraws the search parameter with a canonical URL; `false` when there is none.
     ///
     /// # Errors
     /// [`keepwell_vault::Error::Locked`] and those of the database.
     pub fn remove_search_parameter(&self, url: &str) -> Result<bool> {
-        let mut withdrawn = 0;
+        let mut withdrawn = false;
         self.change_parameters(|connection, _| {
-            withdrawn = connection.prepare_cached(WITHDRAW)?.execute([url])?;
+            withdrawn = withdraw(connection, url)?;
             Ok(())
         })?;
-        Ok(withdrawn > 0)
+        Ok(withdrawn)
     }
 
     fn change_parameters(
@@ -60,12 +126,57 @@ impl Session {
     }
 }
 
+/// A search parameter that this store has beside those of R4, or would have.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OwnParameter {
+    /// SearchParameter.url.
+    pub url: String,
+    /// SearchParameter.code: its name in searches.
+    pub code: String,
+    /// The types that can be searched by it; none where it cannot be used.
+    pub types: Vec<ResourceType>,
+    /// How much of the store it knows: searches by it are answered when that is all.
+    pub progress: IndexProgress,
+    /// Why it cannot be used; empty where it can.
+    pub issues: Vec<Issue>,
+}
+
+/// The URL of a SearchParameter that is in use.
+pub(crate) fn in_use(definition: &[u8]) -> Option<String> {
+    text(definition, "url").filter(|_| text(definition, "status").as_deref() == Some("active"))
+}
+
+fn text(definition: &[u8], key: &str) -> Option<String> {
+    let definition: serde_json::Value = serde_json::from_slice(definition).ok()?;
+    definition[key].as_str().map(str::to_owned)
+}
+
+/// Withdraws a parameter; whether there was one.
+pub(crate) fn withdraw(connection: &Connection, url: &str) -> Result<bool> {
+    Ok(connection.prepare_cached(WITHDRAW)?.execute([url])? > 0)
+}
+
+/// Adds the parameter of a SearchParameter that was stored; whether something changed. One that cannot be used is left
+/// out, and what had its URL before is withdrawn.
+pub(crate) fn register(connection: &Connection, definition: &[u8], last_change: i64) -> Result<bool> {
+    let url = text(definition, "url").unwrap_or_default();
+    let mut known = connection.prepare_cached(KNOWN)?;
+    let rows = known.query_map([&url], |row| row.get::<_, Vec<u8>>(0))?;
+    let before = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    if before.iter().any(|known| known == definition) {
+        return Ok(false);
+    }
+    match add(connection, definition, last_change) {
+        Ok(()) => Ok(true),
+        Err(Error::Search(SearchError::Parameter(_)) | Error::Argument(_)) => Ok(!before.is_empty()),
+        Err(error) => Err(error),
+    }
+}
+
 fn add(connection: &Connection, definition: &[u8], last_change: i64) -> Result<()> {
-    let url = serde_json::from_slice::<serde_json::Value>(definition)
-        .ok()
-        .and_then(|value| value["url"].as_str().map(str::to_owned))
-        .unwrap_or_default();
-    connection.prepare_cached(WITHDRAW)?.execute([&url])?;
+    let url = text(definition, "url").unwrap_or_default();
+    withdraw(connection, &url)?;
     let next: Option<u16> =
         connection.prepare_cached(NEXT_NUMBER)?.query_row([], |row| row.get(0)).optional()?.flatten();
     let mut next = next.unwrap_or(ParameterNumber::FIRST_CUSTOM.0);

@@ -63,21 +63,24 @@ impl<'d> Documents<'d> {
 
     /// The terms of a document, but for its words.
     pub(crate) fn terms(&self, doc: u32) -> Result<Terms> {
-        let mut terms = Terms::new();
-        self.look(&Record::find(self.connection, doc)?, |resource| {
-            keepwell_search::terms(resource.resource_type, resource.id, resource.values, &mut terms);
-        })?;
-        Ok(terms)
+        self.take_apart(doc, |_, _| ())
     }
 
     /// The terms of a document and of all its words.
     pub(crate) fn terms_and_words(&self, doc: u32) -> Result<Terms> {
-        let mut terms = Terms::new();
-        self.look(&Record::find(self.connection, doc)?, |resource| {
-            keepwell_search::terms(resource.resource_type, resource.id, resource.values, &mut terms);
-            add_words(resource.json, &mut terms);
-        })?;
-        Ok(terms)
+        self.take_apart(doc, add_words)
+    }
+
+    fn take_apart(&self, doc: u32, add: impl FnOnce(&[u8], &mut Terms)) -> Result<Terms> {
+        let record = Record::find(self.connection, doc)?;
+        self.with_tools(|tools| {
+            let content = record.content(self.connection, &mut tools.decoder)?;
+            let json = without_tokens(&content);
+            let mut terms = Terms::new();
+            tools.extractor.terms(&json, &record.id.to_string(), &mut terms).map_err(|_| Error::Corrupt)?;
+            add(&json, &mut terms);
+            Ok(terms)
+        })
     }
 
     /// Hands a document, taken apart, to `look`.
@@ -88,7 +91,14 @@ impl<'d> Documents<'d> {
             let json = without_tokens(&content);
             let extracted = tools.extractor.extract(&json).map_err(|_| Error::Corrupt)?;
             let (resource_type, values) = (record.resource_type, extracted.values);
-            Ok(look(&Resource { resource_type, id: &id, last_updated_ms, values, json: &json }))
+            Ok(look(&Resource {
+                resource_type,
+                id: &id,
+                last_updated_ms,
+                values,
+                json: &json,
+                container: None,
+            }))
         })
     }
 

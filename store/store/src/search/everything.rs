@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use keepwell_fhir::{Compartment, ResourceType};
-use keepwell_search::{Direction, Handling, Include, Query, Term};
+use keepwell_index::TermRange;
+use keepwell_search::{Direction, Handling, Include, ParameterNumber, Query, Term};
 use roaring::RoaringBitmap;
 
 use super::error::SearchError;
@@ -21,13 +22,14 @@ const CLINICAL_DATE: &str = "http://hl7.org/fhir/SearchParameter/clinical-date";
 #[derive(Debug)]
 pub(super) struct Everything {
     compartment: Compartment,
-    id: String,
+    /// None for all of them.
+    id: Option<String>,
     dates: String,
 }
 
 impl Everything {
     /// Takes the parameters of the operation out of a query; returns what is left as a search of the compartment.
-    pub(super) fn parse(compartment: Compartment, id: String, query: &str) -> (Self, String) {
+    pub(super) fn parse(compartment: Compartment, id: Option<String>, query: &str) -> (Self, String) {
         let (mut dates, mut rest) = (Vec::new(), Vec::new());
         for part in query.split('&').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
@@ -50,8 +52,15 @@ impl Everything {
     /// [`Error::NotFound`] when nothing of it is here.
     pub(super) fn find(&self, executor: &Executor<'_>, query: &Query) -> Result<RoaringBitmap> {
         let owner = self.owner();
-        let mut all = evaluate(executor, query, &Scope::Types(query.types.clone()))?;
-        let middle = executor.find(owner, &self.id)?;
+        let mut all = evaluate(executor, query, &Scope::of(query))?;
+        let Some(id) = &self.id else {
+            // The resources in the middle are in their own compartments.
+            let number = ParameterNumber::compartment(self.compartment);
+            let references = Term::references_to(number, owner);
+            all &= executor.view.postings_in(&TermRange::prefix(references.bytes()))?;
+            return if self.dates.is_empty() { Ok(all) } else { self.within_dates(executor, all) };
+        };
+        let middle = executor.find(owner, id)?;
         if middle.is_none() && all.is_empty() {
             return Err(Error::NotFound(owner));
         }

@@ -8,7 +8,7 @@
 
 use keepwell_fhir::{Instant, ResourceType};
 use keepwell_index::{Direction, TermRange};
-use keepwell_search::{Facet, ParameterNumber, Plan, Term, UnitScan, successor};
+use keepwell_search::{ContainedSearch, Facet, ParameterNumber, Plan, Query, Term, UnitScan, successor};
 use roaring::RoaringBitmap;
 
 use super::document::Documents;
@@ -37,6 +37,16 @@ pub(crate) enum Scope {
     Types(Vec<ResourceType>),
     /// These.
     Within(RoaringBitmap),
+}
+
+impl Scope {
+    /// Where the matches of a query are: what contains a match may be of any type.
+    pub(crate) fn of(query: &Query) -> Self {
+        match query.contained {
+            ContainedSearch::Never => Self::Types(query.types.clone()),
+            _ => Self::Types(Vec::new()),
+        }
+    }
 }
 
 /// What a search works with.

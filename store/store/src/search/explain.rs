@@ -17,6 +17,12 @@ pub struct PlanStep {
     pub estimate: Option<u64>,
 }
 
+/// The step above all others of a search whose page is found without the set of all matches.
+pub(super) fn walk() -> PlanStep {
+    let text = "in the order of the search, each one is asked until the page is full";
+    PlanStep { depth: 0, text: text.to_owned(), estimate: None }
+}
+
 /// The steps of a plan, from the outside to the inside.
 pub(super) fn steps(executor: &Executor<'_>, plan: &Plan) -> Result<Vec<PlanStep>> {
     let mut steps = Vec::new();

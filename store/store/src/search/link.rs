@@ -48,6 +48,9 @@ pub(crate) struct Place {
     pub(crate) keys: Vec<Option<Vec<u8>>>,
     /// The entry itself.
     pub(crate) doc: u32,
+    /// How many of its contained resources were on the page, if there are more; 0 otherwise.
+    #[serde(default)]
+    pub(crate) shown: u32,
 }
 
 /// Seals and opens the links of one store.
@@ -119,7 +122,7 @@ mod tests {
             lenient: false,
             as_of: 7,
             made: 1_000,
-            after: Place { keys: vec![Some(vec![0, 255]), None], doc: 3 },
+            after: Place { keys: vec![Some(vec![0, 255]), None], doc: 3, shown: 0 },
             total: Some(9),
         }
     }

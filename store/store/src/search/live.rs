@@ -145,7 +145,7 @@ impl LiveSearch {
         executor.view.keep_live(&mut now);
         let mut new = RoaringBitmap::new();
         new.insert_range(self.as_of + 1..=executor.view.as_of());
-        let new = executor.all(&Scope::Types(search.query.types.clone()))? & new;
+        let new = executor.all(&Scope::of(&search.query))? & new;
         for doc in new {
             if oracle.matches(&search.query, doc)? {
                 now.insert(doc);

@@ -6,7 +6,7 @@
 
 mod address;
 mod chain;
-mod custom;
+pub(crate) mod custom;
 mod document;
 mod error;
 mod everything;
@@ -24,8 +24,10 @@ mod record;
 mod session;
 mod set;
 mod sort_key;
+mod walk;
 
 pub use chain::LINKS_FOLLOWED_MAX;
+pub use custom::OwnParameter;
 pub(crate) use document::{Documents, Tools};
 pub use error::SearchError;
 pub(crate) use executor::{Executor, Scope};

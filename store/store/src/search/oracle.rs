@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use keepwell_fhir::ResourceType;
 use keepwell_index::TermRange;
 use keepwell_search::{
-    CodeSet, Context, Facet, Library, LocalTerminology, ParameterNumber, Parameters, Query, Resource, Term,
-    Terminology, Visit,
+    CodeSet, ContainedSearch, Context, Facet, Library, LocalTerminology, ParameterNumber, Parameters, Query,
+    Resource, Term, Terminology, Visit,
 };
 use roaring::RoaringBitmap;
 
@@ -21,6 +21,9 @@ pub(crate) struct Oracle<'x, 'e> {
     /// What went wrong while a question was answered, which has no room for it.
     failure: RefCell<Option<Error>>,
 }
+
+/// A contained resource: type, id, JSON.
+pub(super) type Inner = (ResourceType, String, Vec<u8>);
 
 /// The value sets and code systems of a store.
 struct Shelf<'x, 'e>(&'x Executor<'e>);
@@ -37,6 +40,23 @@ impl<'x, 'e> Oracle<'x, 'e> {
         let documents = &self.executor.documents;
         let matches = documents.look(&record, |resource| keepwell_search::matches(query, resource, self))?;
         self.failure.borrow_mut().take().map_or(Ok(matches), Err)
+    }
+
+    /// Whether a version itself is what a query with `_contained` asks for, and those of its contained resources that
+    /// are.
+    pub(crate) fn parts(&self, query: &Query, doc: u32) -> Result<(bool, Vec<Inner>)> {
+        let mut own = query.clone();
+        own.contained = ContainedSearch::Never;
+        let is_itself = query.contained == ContainedSearch::Both && self.matches(&own, doc)?;
+        let record = Record::find(self.executor.documents.connection, doc)?;
+        let mut parts = Vec::new();
+        self.executor.documents.look(&record, |resource| {
+            keepwell_search::matching_contained(query, resource, self, &mut |inner| {
+                parts.push((inner.resource_type, inner.id.to_owned(), inner.json.to_vec()));
+                false
+            })
+        })?;
+        self.failure.borrow_mut().take().map_or(Ok((is_itself, parts)), Err)
     }
 
     fn visit_all(&self, docs: &RoaringBitmap, visit: &mut Visit<'_>) -> bool {

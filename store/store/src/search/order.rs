@@ -5,12 +5,14 @@
 
 use std::cmp::Ordering;
 
+use keepwell_fhir::Instant;
 use keepwell_index::TermRange;
 use keepwell_search::{Sort, SortKey};
 use roaring::RoaringBitmap;
 
 use super::executor::Executor;
 use super::link::Place;
+use super::record::{Record, first_change_at};
 use super::sort_key::{self, Part};
 use crate::error::Result;
 
@@ -33,6 +35,8 @@ pub(crate) struct Orderer<'o, 'e, C> {
     pub(crate) check: C,
     /// How many are wanted.
     pub(crate) wanted: usize,
+    /// The part of the terms of the first key where the order begins, if what is before it does not count.
+    pub(crate) within: Option<TermRange>,
     pub(crate) found: Vec<Placed>,
 }
 
@@ -60,8 +64,11 @@ impl<C: FnMut(u32) -> Result<bool>> Orderer<'_, '_, C> {
             let until = after.map_or(u32::MAX, |(_, doc)| doc);
             return self.take(docs.range(..until).rev(), keys);
         };
+        if key.by == Sort::LastUpdated && keys.len() + 1 < self.sort.len() {
+            return self.by_time(docs, key.descending, keys, after);
+        }
         if key.by == Sort::LastUpdated {
-            // The order of changes is the order of their times; further keys decide nothing.
+            // The order of changes is the order of their times.
             let doc = after.map(|(_, doc)| doc);
             return if key.descending {
                 self.take(docs.range(..doc.unwrap_or(u32::MAX)).rev(), keys)
@@ -87,6 +94,50 @@ impl<C: FnMut(u32) -> Result<bool>> Orderer<'_, '_, C> {
         Ok(())
     }
 
+    /// What one commit changed has one time, so that further keys decide about it.
+    fn by_time(
+        &mut self,
+        docs: &RoaringBitmap,
+        descending: bool,
+        keys: &mut Vec<Part>,
+        after: Option<(&[Part], u32)>,
+    ) -> Result<()> {
+        let connection = self.executor.documents.connection;
+        let after = after.and_then(|(parts, doc)| Some((parts.split_first()?, doc)));
+        let mut rest = docs.clone();
+        while let Some(next) = if descending { rest.max() } else { rest.min() } {
+            if self.is_full() {
+                break;
+            }
+            let time = self.last_updated(next)?;
+            let as_of = self.executor.view.as_of();
+            let first = first_change_at(connection, as_of, time)?;
+            let end = first_change_at(connection, as_of, Instant::from_ms(time.ms().saturating_add(1)))?;
+            let mut group = RoaringBitmap::new();
+            group.insert_range(first..end);
+            group &= &rest;
+            rest.remove_range(first..end);
+            let time = sort_key::time(time);
+            let mut here = None;
+            if let Some(((Some(place), behind), doc)) = after {
+                let order = time.cmp(place);
+                if if descending { order.is_gt() } else { order.is_lt() } {
+                    continue;
+                }
+                here = order.is_eq().then_some((behind, doc));
+            }
+            keys.push(Some(time));
+            self.order(&group, keys, here)?;
+            keys.pop();
+        }
+        Ok(())
+    }
+
+    fn last_updated(&self, doc: u32) -> Result<Instant> {
+        let connection = self.executor.documents.connection;
+        Record::find(connection, doc)?.last_updated(connection)
+    }
+
     fn sort_in_memory(
         &mut self,
         docs: &RoaringBitmap,
@@ -97,7 +148,13 @@ impl<C: FnMut(u32) -> Result<bool>> Orderer<'_, '_, C> {
         let mut rows = Vec::with_capacity(usize::try_from(docs.len()).unwrap_or_default());
         for doc in docs {
             let terms = self.executor.documents.terms(doc)?;
-            let parts: Vec<Part> = sort.iter().map(|key| sort_key::part(&terms, key)).collect();
+            let mut parts = Vec::with_capacity(sort.len());
+            for key in sort {
+                parts.push(match key.by {
+                    Sort::LastUpdated => Some(sort_key::time(self.last_updated(doc)?)),
+                    _ => sort_key::part(&terms, key),
+                });
+            }
             rows.push((parts, doc));
         }
         let compare =
@@ -125,7 +182,9 @@ impl<C: FnMut(u32) -> Result<bool>> Orderer<'_, '_, C> {
         let mut missing = docs.clone();
         if let Some(range) = sort_key::terms_of(key) {
             let begin = match after_key {
-                None => Some(range.clone()),
+                None => {
+                    Some(self.within.clone().filter(|_| keys.is_empty()).unwrap_or_else(|| range.clone()))
+                }
                 Some(((Some(value), _), _)) => Some(from_value(range.clone(), value, key.descending)),
                 // A place among those without a value: they come after all terms.
                 Some(((None, _), _)) => None,
@@ -197,9 +256,9 @@ impl<C: FnMut(u32) -> Result<bool>> Orderer<'_, '_, C> {
 /// Which of two rows comes first; of equal ones the newer.
 fn compare(sort: &[SortKey], left: (&[Part], u32), right: (&[Part], u32)) -> Ordering {
     let by_change = left.1.cmp(&right.1);
-    for ((left, right), key) in left.0.iter().zip(right.0).zip(sort) {
-        // The order of changes is the order of their times; further keys decide nothing.
-        if key.by == Sort::LastUpdated {
+    for (place, ((left, right), key)) in left.0.iter().zip(right.0).zip(sort).enumerate() {
+        // The order of changes is the order of their times.
+        if key.by == Sort::LastUpdated && place + 1 == sort.len() {
             return if key.descending { by_change.reverse() } else { by_change };
         }
         let order = sort_key::compare(left, right, key);

@@ -10,16 +10,29 @@ use keepwell_fhir::{Instant, Issue, ResourceType, operation_outcome};
 pub struct SearchEntry {
     /// Its type.
     pub resource_type: ResourceType,
-    /// Its id.
+    /// Its id; for a contained resource the one that it has in its container.
     pub id: String,
-    /// meta.versionId.
+    /// What contains it, for a contained resource that was asked for by itself: its type and id.
+    pub container: Option<(ResourceType, String)>,
+    /// meta.versionId; of a contained resource that of its container.
     pub version: u64,
-    /// meta.lastUpdated.
+    /// meta.lastUpdated; of a contained resource that of its container.
     pub last_updated: Instant,
     /// Whether it matched, or came with one that did.
     pub mode: SearchMode,
     /// The JSON, or the part of it that was asked for.
     pub body: Vec<u8>,
+}
+
+impl SearchEntry {
+    /// Where it is, relative to the base: `Patient/1`, and `MedicationRequest/1#med` for what is contained.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.container {
+            None => format!("{}/{}", self.resource_type, self.id),
+            Some((resource_type, id)) => format!("{resource_type}/{id}#{}", self.id),
+        }
+    }
 }
 
 /// The body is a person's data: it is not printed by accident.
@@ -60,7 +73,7 @@ impl SearchPage {
         let head = BundleHead { total: self.total, links: &links, ..BundleHead::new(BundleType::Searchset) };
         let mut bundle = BundleWriter::new(&head);
         for entry in &self.entries {
-            let place = format!("{}/{}", entry.resource_type, entry.id);
+            let place = entry.place();
             bundle.entry(&EntryParts {
                 full_url: Some(&place),
                 resource: Some(&entry.body),

@@ -12,13 +12,13 @@ use crate::error::Result;
 
 /// What one body says: whether it may belong, and whether it surely does.
 #[derive(Clone, Copy)]
-struct Answer {
-    may: bool,
-    sure: bool,
+pub(super) struct Answer {
+    pub(super) may: bool,
+    pub(super) sure: bool,
 }
 
 impl Answer {
-    const fn exact(is: bool) -> Self {
+    pub(super) const fn exact(is: bool) -> Self {
         Self { may: is, sure: is }
     }
 }
@@ -26,11 +26,9 @@ impl Answer {
 impl Executor<'_> {
     /// Which of these belong to a plan, body by body.
     pub(super) fn probe_all(&self, plan: &Plan, docs: &RoaringBitmap) -> Result<Set> {
-        let words = mentions_words(plan);
         let (mut may, mut sure) = (RoaringBitmap::new(), RoaringBitmap::new());
         for doc in docs {
-            let terms =
-                if words { self.documents.terms_and_words(doc)? } else { self.documents.terms(doc)? };
+            let terms = self.terms_for(plan, doc)?;
             let answer = self.probe(plan, doc, &terms)?;
             if answer.may {
                 may.insert(doc);
@@ -42,7 +40,12 @@ impl Executor<'_> {
         Ok(Set::new(may, sure))
     }
 
-    fn probe(&self, plan: &Plan, doc: u32, terms: &Terms) -> Result<Answer> {
+    /// The terms of a version that a plan may ask for.
+    pub(super) fn terms_for(&self, plan: &Plan, doc: u32) -> Result<Terms> {
+        if mentions_words(plan) { self.documents.terms_and_words(doc) } else { self.documents.terms(doc) }
+    }
+
+    pub(super) fn probe(&self, plan: &Plan, doc: u32, terms: &Terms) -> Result<Answer> {
         Ok(match plan {
             Plan::All => Answer::exact(true),
             Plan::None => Answer::exact(false),

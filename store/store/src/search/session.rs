@@ -2,7 +2,9 @@
 
 use keepwell_fhir::bundle_writer::SearchMode;
 use keepwell_fhir::{Issue, ResourceType, Subset, subset};
-use keepwell_search::{Criterion, Handling, Query, SortKey, Summary, Total};
+use keepwell_search::{
+    ContainedSearch, ContainedType, Criterion, Handling, Plan, Query, SortKey, Summary, Total,
+};
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
 
@@ -19,6 +21,7 @@ use super::order::{Orderer, Placed};
 use super::page::{SearchEntry, SearchPage};
 use super::record::Record;
 use super::set::Set;
+use super::walk::{Asked, is_promising, walk};
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::index::{IndexProgress, State, View};
@@ -91,9 +94,7 @@ impl Session {
             let documents = Documents::new(&transaction, &open.attachments, &state.known, Vec::new());
             let executor = Executor { view, documents };
             let search = Search::parse(&executor, url, Handling::Strict, self.store.inner.now_ms())?;
-            let oracle = Oracle::new(&executor);
-            let plan = keepwell_search::plan(&search.query, &oracle).map_err(SearchError::Query)?;
-            explain::steps(&executor, &plan)
+            search.explain()
         })();
         let mut event = ReadEvent::of(Action::Search, None, None);
         event.detail = Some(serde_json::json!({ "query": url, "explain": true }).to_string());
@@ -145,19 +146,22 @@ impl Request<'_> {
         let tools = std::mem::take(&mut reader.tools);
         let documents = Documents::new(&transaction, &self.open.attachments, &state.known, tools);
         let executor = Executor { view, documents };
-        let search = Search::parse(&executor, url, handling, self.now_ms)?;
-        state.known.check_ready(&search.query)?;
-        let page = search.page(link.as_ref())?;
+        // All pages are of the time at which the first one was asked for.
+        let made = link.as_ref().map_or(self.now_ms, |link| link.made);
+        let page = Search::parse(&executor, url, handling, made).and_then(|search| {
+            state.known.check_ready(&search.query)?;
+            search.page(link.as_ref())
+        });
+        let as_of = executor.view.as_of();
+        reader.tools = executor.documents.into_tools();
+        let page = page?;
         let next = page.next.map(|(after, total)| {
-            let as_of = executor.view.as_of();
-            let made = link.as_ref().map_or(self.now_ms, |link| link.made);
             let lenient = handling == Handling::Lenient;
             let path = url.split('?').next().unwrap_or_default();
             let link = Link { url: url.to_owned(), lenient, as_of, made, after, total };
             Ok::<_, Error>(format!("{path}?{PAGE}{}", links.seal(&link)?))
         });
         let next = next.transpose()?;
-        reader.tools = executor.documents.into_tools();
         Ok(SearchPage {
             entries: page.entries,
             total: page.total,
@@ -204,6 +208,12 @@ pub(crate) struct Answer {
     next: Option<(Place, Option<u64>)>,
 }
 
+/// What a page shows of the versions that were found, and where the next one goes on.
+struct Filled {
+    shown: Vec<(u32, SearchEntry)>,
+    next: Option<Place>,
+}
+
 impl<'x, 'e> Search<'x, 'e> {
     pub(crate) fn parse(
         executor: &'x Executor<'e>,
@@ -226,7 +236,7 @@ impl<'x, 'e> Search<'x, 'e> {
                 let (everything, rest) = Everything::parse(*compartment, id.clone(), &query);
                 special = Special::Everything(everything);
                 query = rest.into();
-                scope.compartment = Some((*compartment, id));
+                scope.compartment = id.as_deref().map(|id| (*compartment, id));
             }
             address::Place::LastN => {
                 let (max, rest) = last::parse(&query)?;
@@ -249,9 +259,12 @@ impl<'x, 'e> Search<'x, 'e> {
         if let Special::Everything(everything) = &self.special {
             return Ok(Set::exact(everything.find(self.executor, &self.query)?));
         }
+        self.executor.evaluate(&self.plan()?, &Scope::of(&self.query))
+    }
+
+    fn plan(&self) -> Result<Plan> {
         let oracle = Oracle::new(self.executor);
-        let plan = keepwell_search::plan(&self.query, &oracle).map_err(SearchError::Query)?;
-        self.executor.evaluate(&plan, &Scope::Types(self.query.types.clone()))
+        Ok(keepwell_search::plan(&self.query, &oracle).map_err(SearchError::Query)?)
     }
 
     /// Whether every resource of the type is what the query asks for.
@@ -276,38 +289,97 @@ impl<'x, 'e> Search<'x, 'e> {
     }
 
     fn page(&self, link: Option<&Link>) -> Result<Answer> {
-        let set = self.set()?;
+        let (is_count, count) = (self.is_count(), self.count());
         let oracle = Oracle::new(self.executor);
+        if let Some(walked) = self.walked(link, count, &oracle)? {
+            return Ok(walked);
+        }
+        let set = self.set()?;
         let check = |doc| match set.contains(doc) {
             Some(known) => Ok(known),
             None => oracle.matches(&self.query, doc),
         };
-        let is_count = self.query.summary == Summary::Count || self.query.count == Some(0);
         let total = match (link, self.query.total) {
             (Some(link), _) => link.total,
             (None, _) if is_count => Some(self.total(&set, &check)?),
             (None, Some(Total::Accurate)) => Some(self.total(&set, &check)?),
             (None, Some(Total::Estimate)) => Some(set.may().len()),
             (None, Some(Total::None)) => None,
-            (None, None) => set.is_exact().then(|| set.may().len()),
+            (None, None) => (set.is_exact() && !self.gives_contained()).then(|| set.may().len()),
         };
         if is_count {
             return Ok(Answer { entries: Vec::new(), total, issues: self.issues.clone(), next: None });
         }
-        let count = self.query.count.map_or(PAGE_DEFAULT, |count| (count as usize).min(PAGE_MAX));
         if let Special::LastN(max) = self.special {
             return self.last_page(&set, max, &check);
         }
-        let mut found = self.order(set.may(), link.map(|link| &link.after), count + 1, &check)?;
-        let has_more = found.len() > count;
-        found.truncate(count);
-        let last = found.last().filter(|_| has_more);
-        let next = last.map(|Placed { doc, keys }| (Place { keys: keys.clone(), doc: *doc }, total));
-        let matches: Vec<u32> = found.into_iter().map(|placed| placed.doc).collect();
-        let mut entries = Vec::with_capacity(matches.len());
-        for doc in &matches {
-            entries.push(self.entry(*doc, SearchMode::Match)?);
+        let found = self.order(set.may(), link.map(|link| &link.after), count + 1, &check)?;
+        self.answer(found, total, link, count)
+    }
+
+    fn is_count(&self) -> bool {
+        self.query.summary == Summary::Count || self.query.count == Some(0)
+    }
+
+    /// Matches of a page.
+    fn count(&self) -> usize {
+        self.query.count.map_or(PAGE_DEFAULT, |count| (count as usize).min(PAGE_MAX))
+    }
+
+    /// How a page is found, for people.
+    fn explain(&self) -> Result<Vec<PlanStep>> {
+        let plan = self.plan()?;
+        let mut steps = explain::steps(self.executor, &plan)?;
+        if let Some(kind) = self.may_walk(false) {
+            let asked =
+                Asked { plan: &plan, kind, sort: &self.query.sort, after: None, wanted: self.count() + 1 };
+            if is_promising(self.executor, &asked)? {
+                steps.iter_mut().for_each(|step| step.depth += 1);
+                steps.insert(0, explain::walk());
+            }
         }
+        Ok(steps)
+    }
+
+    /// The type whose resources may be gone through in order, without the set of all matches.
+    fn may_walk(&self, is_later_page: bool) -> Option<ResourceType> {
+        let Query { total, contained, types, .. } = &self.query;
+        let is_total_wanted = !is_later_page && *total == Some(Total::Accurate);
+        match (&self.special, contained, &types[..]) {
+            (Special::None, ContainedSearch::Never, [kind]) if !is_total_wanted && !self.is_count() => {
+                Some(*kind)
+            }
+            _ => None,
+        }
+    }
+
+    /// A page that needs no set of all matches, where one is to be had.
+    fn walked(&self, link: Option<&Link>, count: usize, oracle: &Oracle<'_, '_>) -> Result<Option<Answer>> {
+        let Some(kind) = self.may_walk(link.is_some()) else { return Ok(None) };
+        let plan = self.plan()?;
+        let (sort, after) = (&self.query.sort[..], link.map(|link| &link.after));
+        let asked = Asked { plan: &plan, kind, sort, after, wanted: count + 1 };
+        let Some(found) = walk(self.executor, &asked, |doc| oracle.matches(&self.query, doc))? else {
+            return Ok(None);
+        };
+        let total = match (link, self.query.total) {
+            (Some(link), _) => link.total,
+            (None, Some(Total::Estimate)) => Some(self.executor.expected(&plan, kind)?),
+            _ => None,
+        };
+        self.answer(found, total, link, count).map(Some)
+    }
+
+    fn answer(
+        &self,
+        found: Vec<Placed>,
+        total: Option<u64>,
+        link: Option<&Link>,
+        count: usize,
+    ) -> Result<Answer> {
+        let Filled { shown, next: after } = self.fill(found, link, count)?;
+        let matches: Vec<u32> = shown.iter().map(|(doc, _)| *doc).collect();
+        let mut entries: Vec<SearchEntry> = shown.into_iter().map(|(_, entry)| entry).collect();
         let mut included = self.executor.included(&matches, &self.query.includes)?;
         if let Special::Everything(everything) = &self.special {
             included.extend(everything.supporting(self.executor, &matches)?);
@@ -315,7 +387,66 @@ impl<'x, 'e> Search<'x, 'e> {
         for doc in included {
             entries.push(self.entry(doc, SearchMode::Include)?);
         }
+        let next = after.map(|place| (place, total));
         Ok(Answer { entries, total, issues: self.issues.clone(), next })
+    }
+
+    /// The entries of the versions that were found, as many as a page has, and where the next page goes on.
+    fn fill(&self, found: Vec<Placed>, link: Option<&Link>, count: usize) -> Result<Filled> {
+        let mut shown: Vec<(u32, SearchEntry)> = Vec::with_capacity(found.len());
+        let mut last: Option<Place> = None;
+        // A page may end among the contained resources of one version.
+        let cut = link.map(|link| &link.after).filter(|place| place.shown > 0);
+        let cut = cut.map(|place| Placed { doc: place.doc, keys: place.keys.clone() });
+        let mut skipped = if cut.is_some() { link.map_or(0, |link| link.after.shown) } else { 0 };
+        for Placed { doc, keys } in cut.into_iter().chain(found) {
+            if shown.len() == count {
+                return Ok(Filled { shown, next: last });
+            }
+            let entries = self.matching(doc)?;
+            let (all, before) = (entries.len(), std::mem::take(&mut skipped));
+            let room = count - shown.len();
+            let rest = entries.into_iter().skip(before as usize).take(room);
+            shown.extend(rest.map(|entry| (doc, entry)));
+            let until = before as usize + room;
+            if until < all {
+                let place = Place { keys, doc, shown: u32::try_from(until).unwrap_or(u32::MAX) };
+                return Ok(Filled { shown, next: Some(place) });
+            }
+            last = Some(Place { keys, doc, shown: 0 });
+        }
+        Ok(Filled { shown, next: None })
+    }
+
+    /// What a version that was found gives: itself, or those of its contained resources that were asked for.
+    fn matching(&self, doc: u32) -> Result<Vec<SearchEntry>> {
+        if !self.gives_contained() {
+            return Ok(vec![self.entry(doc, SearchMode::Match)?]);
+        }
+        let (is_itself, contained) = Oracle::new(self.executor).parts(&self.query, doc)?;
+        let container = self.entry(doc, SearchMode::Match)?;
+        let mut entries = Vec::with_capacity(contained.len() + 1);
+        for (resource_type, id, body) in contained {
+            let body = self.part_of(body)?;
+            let container_place = Some((container.resource_type, container.id.clone()));
+            entries.push(SearchEntry {
+                resource_type,
+                id,
+                container: container_place,
+                body,
+                ..container.clone()
+            });
+        }
+        if is_itself {
+            entries.insert(0, container);
+        }
+        Ok(entries)
+    }
+
+    /// Whether contained resources are returned by themselves.
+    fn gives_contained(&self) -> bool {
+        self.query.contained != ContainedSearch::Never
+            && self.query.contained_type == ContainedType::Contained
     }
 
     /// The answer of `$lastn`, which has one page.
@@ -341,21 +472,23 @@ impl<'x, 'e> Search<'x, 'e> {
         check: impl FnMut(u32) -> Result<bool>,
     ) -> Result<Vec<Placed>> {
         let sort: &[SortKey] = &self.query.sort;
-        let orderer = Orderer { executor: self.executor, sort, check, wanted, found: Vec::new() };
+        let orderer =
+            Orderer { executor: self.executor, sort, check, wanted, within: None, found: Vec::new() };
         orderer.run(docs, after)
     }
 
     fn total(&self, set: &Set, check: &impl Fn(u32) -> Result<bool>) -> Result<u64> {
-        let mut total = set.sure().len();
-        if set.is_exact() {
+        let gives_contained = self.gives_contained();
+        let mut total = if gives_contained { 0 } else { set.sure().len() };
+        if set.is_exact() && !gives_contained {
             return Ok(total);
         }
-        let unsure = set.may() - set.sure();
+        let unsure = if gives_contained { set.may().clone() } else { set.may() - set.sure() };
         if unsure.len() > CHECKED_MAX {
             return Err(SearchError::TooCostly("an exact total looks at 200,000 bodies at the most").into());
         }
         for doc in unsure {
-            total += u64::from(check(doc)?);
+            total += if gives_contained { self.matching(doc)?.len() as u64 } else { u64::from(check(doc)?) };
         }
         Ok(total)
     }
@@ -364,12 +497,18 @@ impl<'x, 'e> Search<'x, 'e> {
         let documents = &self.executor.documents;
         let record = Record::find(documents.connection, doc)?;
         let (body, last_updated) = documents.body(&record)?;
-        let body = match self.subset(&mut Vec::new()) {
-            None => body,
-            Some(wanted) => subset(&body, wanted).map_err(|_| Error::Corrupt)?,
-        };
+        let body = self.part_of(body)?;
         let Record { resource_type, ref id, version, .. } = record;
-        Ok(SearchEntry { resource_type, id: id.to_string(), version, last_updated, mode, body })
+        let id = id.to_string();
+        Ok(SearchEntry { resource_type, id, container: None, version, last_updated, mode, body })
+    }
+
+    /// What of a body is wanted.
+    fn part_of(&self, body: Vec<u8>) -> Result<Vec<u8>> {
+        match self.subset(&mut Vec::new()) {
+            None => Ok(body),
+            Some(wanted) => subset(&body, wanted).map_err(|_| Error::Corrupt),
+        }
     }
 
     /// The part of each resource that is wanted, if not all of it.

@@ -26,7 +26,7 @@ impl Set {
 
     /// Some of these, nobody knows which.
     pub(crate) fn candidates(self) -> Self {
-        Self { may: self.may, sure: Some(RoaringBitmap::new()) }
+        Self::new(self.may, RoaringBitmap::new())
     }
 
     /// Which may belong to the set.
@@ -56,17 +56,19 @@ impl Set {
     /// What belongs to both.
     pub(crate) fn and(&mut self, other: &Self) {
         if self.sure.is_some() || other.sure.is_some() {
-            self.sure = Some(self.sure() & other.sure());
+            *self = Self::new(&self.may & &other.may, self.sure() & other.sure());
+        } else {
+            self.may &= &other.may;
         }
-        self.may &= &other.may;
     }
 
     /// What belongs to either.
     pub(crate) fn or(&mut self, other: &Self) {
         if self.sure.is_some() || other.sure.is_some() {
-            self.sure = Some(self.sure() | other.sure());
+            *self = Self::new(&self.may | &other.may, self.sure() | other.sure());
+        } else {
+            self.may |= &other.may;
         }
-        self.may |= &other.may;
     }
 
     /// What of `all` does not belong to the set.

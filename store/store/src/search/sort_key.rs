@@ -3,6 +3,7 @@
 //! R4 search.html#sort: of several values the one that comes first in the order counts. Versions without a value come
 //! last, whichever way the order goes.
 
+use keepwell_fhir::Instant;
 use keepwell_index::{Direction, TermRange};
 use keepwell_search::{Facet, HEAD_BYTES, ParameterNumber, Sort, SortKey, Term, Terms, sort_terms};
 
@@ -18,6 +19,11 @@ pub(crate) fn terms_of(key: &SortKey) -> Option<TermRange> {
         }
         Sort::LastUpdated => None,
     }
+}
+
+/// The time of a change, in bytes that sort as times do.
+pub(crate) fn time(at: Instant) -> Vec<u8> {
+    (at.ms() ^ i64::MIN).to_be_bytes().to_vec()
 }
 
 /// The value of a term.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keepwell_store::{Actor, ImportOptions, ImportSource, Session, Store, StoreOptions};
-use keepwell_vault::MemoryKeychain;
+use keepwell_vault::{Keychain, MemoryKeychain};
 
 use crate::context::APP;
 use crate::exit::{Failure, Result};
@@ -13,9 +13,8 @@ use crate::exit::{Failure, Result};
 /// The share of an import that is its head, and its tail.
 const END: f64 = 0.1;
 
-/// Options as the program has them, with a key in memory: its keychain is not what is measured.
-pub(super) fn options(wipe: bool, keychain: &Arc<MemoryKeychain>) -> StoreOptions {
-    let keychain: Arc<MemoryKeychain> = Arc::clone(keychain);
+/// Options as the program has them, with a keychain of the bench's own: that is not what is measured.
+pub(super) fn options(wipe: bool, keychain: Arc<dyn Keychain>) -> StoreOptions {
     let mut options = StoreOptions::new(APP, "bench", Some(keychain));
     options.memory_security = wipe;
     options
@@ -91,7 +90,7 @@ pub(super) fn into_new_store(
     files: &[PathBuf],
     wipe: bool,
 ) -> Result<Ingest> {
-    let store = Store::create(directory, options(wipe, keychain), None)?;
+    let store = Store::create(directory, options(wipe, keychain.clone()), None)?;
     let sources = files.iter().map(|file| ImportSource::file(file));
     let ingest = run(&store, sources, &ImportOptions::default())?;
     store.lock()?;

@@ -4,6 +4,7 @@ mod audit;
 mod destroy;
 mod health;
 mod keys;
+mod parameters;
 mod resources;
 mod search;
 mod transfer;
@@ -35,6 +36,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<()> {
         Command::Delete(args) => resources::delete(context, &args),
         Command::History(args) => resources::history(context, &args),
         Command::Search(args) => search::search(context, &args),
+        Command::Parameters(args) => parameters::parameters(context, &args),
         Command::Bundle(args) => resources::bundle(context, &args),
         Command::Audit(AuditCommand::List(args)) => audit::list(context, args),
         Command::Audit(AuditCommand::Verify(_)) => audit::verify(context),

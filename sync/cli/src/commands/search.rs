@@ -83,7 +83,7 @@ struct Rows {
 impl Rows {
     fn read(&mut self, page: &SearchPage) -> Vec<(String, Value)> {
         let parse = |entry: &SearchEntry| {
-            let place = format!("{}/{}", entry.resource_type, entry.id);
+            let place = entry.place();
             let place = if entry.mode == SearchMode::Match { place } else { format!("+ {place}") };
             (place, serde_json::from_slice(&entry.body).unwrap_or_default())
         };
