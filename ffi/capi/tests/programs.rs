@@ -1,5 +1,5 @@
-//! C and C++ programs against the library: compiled with all warnings as errors, run as they are, under address
-//! sanitizer and under valgrind.
+//! Programs against the library: C and C++ compiled with all warnings as errors, run as they are, under address
+//! sanitizer and under valgrind; Python.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "what is missing is said aloud")]
@@ -106,6 +106,33 @@ fn the_journey_leaks_and_overruns_nothing() {
         .arg(program)
         .arg(scratch.path().join("store")));
     assert!(said.contains("the journey held"), "{said}");
+}
+
+#[test]
+fn the_journey_holds_in_python() {
+    if !is_there("python3") {
+        return;
+    }
+    let package = bindings().join("../python");
+    let mut tests = Command::new("python3");
+    tests
+        .args(["-W", "error", "-m", "unittest", "discover", "-s", "tests"])
+        .current_dir(&package)
+        .env("PYTHONPATH", ".")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
+    run(&mut tests);
+
+    let scratch = tempfile::tempdir().unwrap();
+    let mut example = Command::new("python3");
+    example
+        .arg(package.join("examples/quick_start.py"))
+        .arg(scratch.path().join("store"))
+        .env("PYTHONPATH", &package)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
+    let said = run(&mut example);
+    assert!(said.contains("Example"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,19 @@
+"""An encrypted FHIR R4 store in a directory, with a server's interactions, offline.
+
+    import keepwell
+
+    with keepwell.Store.create("records", app="demo", device="laptop", passcode="a long passphrase",
+                               keychain=keepwell.Keychain.PASSCODE_ONLY) as store:
+        with store.session("dr.jones") as session:
+            session.create({"resourceType": "Patient", "gender": "female"})
+            for patient in session.search("Patient?gender=female"):
+                print(patient["id"])
+
+Resources go in as ``dict``, ``str`` or ``bytes`` and come out as ``dict``; the ``..._text`` calls give the JSON as it was
+written, to the last digit. Every call may come from any thread. ``keepwell.aio`` has the same for asyncio.
+"""
+
+from ._errors import Actor, Error
+from ._store import Feed, Keychain, Session, State, Store, Written
+
+__all__ = ["Actor", "Error", "Feed", "Keychain", "Session", "State", "Store", "Written"]
