@@ -30,6 +30,11 @@ const EDGES: &[Edges] = &[
     ("keepwell-protocol", &["keepwell-fhir"], &[]),
     ("keepwell-backend", &["keepwell-fhir", "keepwell-protocol"], &["keepwell-backend"]),
     ("keepwell-engine", &["keepwell-fhir", "keepwell-merge", "keepwell-protocol"], &[]),
+    (
+        "keepwell-backend-sqlcipher",
+        &["keepwell-backend", "keepwell-protocol", "keepwell-store"],
+        &["keepwell-backend"],
+    ),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
         "keepwell-server",

@@ -24,7 +24,7 @@ use crate::unit::Unit;
 
 /// Tables of another crate in the database of a store ([`crate::StoreOptions::extensions`]).
 ///
-/// It touches its own tables only; of the store's it may name `resource.key` and `change_log.sequence`.
+/// It touches its own tables only; of the store's it may read `resource` and `change_log`.
 pub trait Extension: Send + Sync {
     /// Its name: its tables begin with this and an underscore.
     fn name(&self) -> &'static str;

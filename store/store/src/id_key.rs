@@ -9,15 +9,19 @@ use std::fmt;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, ValueRef};
 
-/// A resource id in its stored form.
+/// A resource id in its stored form, for statements of extensions that name `resource.id`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum IdKey {
+pub enum IdKey {
+    /// A lower-case UUID.
     Uuid([u8; 16]),
+    /// Any other id.
     Text(Box<str>),
 }
 
 impl IdKey {
-    pub(crate) fn new(id: &str) -> Self {
+    /// The stored form of an id.
+    #[must_use]
+    pub fn new(id: &str) -> Self {
         parse_uuid(id.as_bytes()).map_or_else(|| Self::Text(id.into()), Self::Uuid)
     }
 

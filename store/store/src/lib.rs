@@ -41,6 +41,7 @@ pub use error::{Error, Result};
 pub use export::{ExportOptions, ExportProgress};
 pub use extension::{Changed, Current, Extension, Transaction, View};
 pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
+pub use id_key::IdKey;
 pub use import::{
     COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError,
     REFUSALS_LISTED_MAX, Refusal,

@@ -410,7 +410,6 @@ impl Session {
         self.store.inner.enter(Some(self.generation))
     }
 
-    /// One unit of work with its audit event, then the observers.
     /// Runs `work` as one transaction over resources and the tables of extensions, with one event of the audit trail
     /// that has `detail`, a JSON object. It is committed, and on disk, when this returns `Ok`, and rolled back
     /// otherwise.
@@ -457,19 +456,48 @@ impl Session {
         detail: Option<&str>,
         work: impl FnOnce(&mut View<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let detail = detail.map(str::to_owned);
+        self.look_at(action, |view| work(view).map(|found| (found, Some(detail.clone()))), detail.clone())
+    }
+
+    /// Runs `work` over one state of the store, which says itself what of it was shown: a JSON object for the event of
+    /// the audit trail. If it was nothing there is no event; if `work` fails there is.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`Error`] when the state could not be read.
+    pub fn view_noting<T, E: From<Error>>(
+        &self,
+        action: Action,
+        work: impl FnOnce(&mut View<'_>) -> Result<(T, Option<String>), E>,
+    ) -> Result<T, E> {
+        self.look_at(action, |view| work(view).map(|(found, shown)| (found, shown.map(Some))), None)
+    }
+
+    fn look_at<T, E: From<Error>>(
+        &self,
+        action: Action,
+        work: impl FnOnce(&mut View<'_>) -> Result<(T, Option<Option<String>>), E>,
+        if_failed: Option<String>,
+    ) -> Result<T, E> {
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
         let Reader { connection, decoder, .. } = &mut *reader;
         let state = connection.unchecked_transaction().map_err(Error::from)?;
         let done = work(&mut View { connection: &state, decoder, attachments: &open.attachments });
         drop(state);
-        let mut event = ReadEvent::of(action, None, None);
-        event.detail = detail.map(str::to_owned);
-        let outcome = if done.is_ok() { Outcome::Success } else { Outcome::MinorFailure };
-        self.store.inner.note(&open, self.actor_key, outcome, event)?;
+        let (done, noted, outcome) = match done {
+            Ok((found, shown)) => (Ok(found), shown, Outcome::Success),
+            Err(error) => (Err(error), Some(if_failed), Outcome::MinorFailure),
+        };
+        if let Some(detail) = noted {
+            let mut event = ReadEvent::of(action, None, None);
+            event.detail = detail;
+            self.store.inner.note(&open, self.actor_key, outcome, event)?;
+        }
         done
     }
 
+    /// One unit of work with its audit event, then the observers.
     pub(crate) fn write<T>(
         &self,
         action: Action,

@@ -27,9 +27,9 @@ pub struct Held {
 pub struct News {
     /// The newest position.
     pub clock: Position,
-    /// Scopes with rows since; none when they are more than [`NEWS_SCOPES_MAX`].
+    /// Scopes with rows since; none when that is more than [`NEWS_POSITIONS_MAX`] ago.
     pub scopes: Option<Vec<Scope>>,
 }
 
-/// Scopes that [`News`] names.
-pub const NEWS_SCOPES_MAX: usize = 10_000;
+/// Positions that [`News`] looks back.
+pub const NEWS_POSITIONS_MAX: u64 = 1_000;

@@ -119,12 +119,20 @@ impl Content {
         }
         let scopes: Vec<Scope> = scopes(key, &plain, &walk).into_iter().collect();
         let travels = travelling_bytes(body) + ENVELOPE_BYTES;
-        if scopes.len() > SCOPES_OF_RESOURCE_MAX {
-            issues.extend(refused("the resource is in too many scopes").issues);
+        let immobile = if scopes.len() > SCOPES_OF_RESOURCE_MAX {
+            Some("the resource is in too many scopes")
         } else if travels > LINE_BYTES_MAX || travels * scopes.len() > PULL_BYTES_MAX as usize {
-            issues.extend(refused("the resource is too large for its scopes").issues);
+            Some("the resource is too large for its scopes")
+        } else {
+            None
+        };
+        match immobile {
+            // It can be in none: what another hand stored stays on the server.
+            Some(reason) => {
+                Self { scopes: Vec::new(), blobs, issues: [issues, refused(reason).issues].concat() }
+            }
+            None => Self { scopes, blobs, issues },
         }
-        Self { scopes, blobs, issues }
     }
 }
 
@@ -167,7 +175,7 @@ fn scopes(key: &ResourceKey, bytes: &[u8], walk: &Walk<'_>) -> BTreeSet<Scope> {
         kind if LIBRARY.binary_search(&kind).is_ok() => return main(Scope::library),
         "Patient" => return [Scope::patient(&key.id)].into(),
         "Group" => return BTreeSet::new(),
-        "CareTeam" if Team::read(bytes).is_some_and(|team| team.group().is_some()) => return BTreeSet::new(),
+        "CareTeam" if read::<Team>(bytes).group().is_some() => return BTreeSet::new(),
         _ => {}
     }
     let task = if key.kind.name() == "Task" { read(bytes) } else { Task::default() };

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use keepwell_fhir::Walker;
+use keepwell_fhir::{ResourceType, Walker};
 use keepwell_protocol::limits::SCOPES_MAX;
-use keepwell_protocol::{Blob, Generation, Hash, Id, ResourceKey, Scope};
+use keepwell_protocol::{Blob, Body, Generation, Hash, Id, ResourceKey, Scope};
 
 use crate::access::Access;
 use crate::content::{Cohort, Content, Team, gives_access};
@@ -76,14 +76,15 @@ pub fn changed(tenant: &mut dyn Tenant, change: &Change<'_>) -> Result<()> {
 /// Tells the scopes of a change that was not made by a device, given its content.
 ///
 /// # Errors
-/// Those of the storage; [`Refusal::TooLarge`](keepwell_protocol::Refusal::TooLarge) for content that could not travel.
+/// Those of the storage.
 pub fn changed_elsewhere(
     tenant: &mut dyn Tenant,
     walker: &mut Walker,
     key: &ResourceKey,
     head: Head,
-    body: Option<&keepwell_protocol::Body>,
+    body: Option<&Body>,
 ) -> Result<()> {
+    // What another hand stored counts even if it is not valid here; only what could not travel is in no scope.
     let content = body.map(|body| (body, Content::of(walker, key, body)));
     let content = content.as_ref().map(|(body, content)| NewContent {
         bytes: body.as_bytes(),
@@ -104,49 +105,37 @@ fn put(tenant: &mut dyn Tenant, change: &Change<'_>, scope: Scope, state: FeedSt
 /// Gives what a CareTeam or a Group gives, and takes back what it no longer does.
 fn give(tenant: &mut dyn Tenant, key: &ResourceKey, bytes: Option<&[u8]>) -> Result<()> {
     if key.kind.name() == "CareTeam" {
-        let team = bytes.and_then(Team::read);
-        tenant.set_group_of(&key.id, team.as_ref().and_then(Team::group).as_ref())?;
-        return give_of_team(tenant, key, team.as_ref());
+        let team = bytes.and_then(Team::read).unwrap_or_default();
+        let users: Vec<Id> = team.users().collect();
+        let group = team.group();
+        tenant.set_team(&key.id, group.as_ref(), &users)?;
+        let patients = match (team.patient(), group) {
+            (Some(patient), _) => vec![patient],
+            (None, Some(group)) => tenant.patients_of(&group)?,
+            (None, None) => Vec::new(),
+        };
+        return replace(tenant, key, &users, &patients);
     }
-    let cohort = bytes.and_then(Cohort::read);
-    let manager = cohort.as_ref().and_then(Cohort::manager);
-    let given = match (&cohort, manager) {
-        (Some(cohort), Some(user)) => {
-            cohort.patients().map(|patient| (user.clone(), Scope::patient(&patient))).collect()
-        }
-        _ => BTreeSet::new(),
-    };
-    replace(tenant, key, &given)?;
-    for team in tenant.teams_of(&key.id)? {
-        let key = ResourceKey { kind: care_team(), id: team };
-        let team = current(tenant, &key)?.and_then(|body| Team::read(body.as_bytes()));
-        give_of_team(tenant, &key, team.as_ref())?;
+    let cohort = bytes.and_then(Cohort::read).unwrap_or_default();
+    let patients: Vec<Id> = cohort.patients().collect();
+    tenant.set_patients_of(&key.id, &patients)?;
+    replace(tenant, key, cohort.manager().as_slice(), &patients)?;
+    for (team, users) in tenant.teams_of(&key.id)? {
+        let team = ResourceKey { kind: ResourceType::parse("CareTeam").expect("a type of R4"), id: team };
+        replace(tenant, &team, &users, &patients)?;
     }
     Ok(())
 }
 
-fn give_of_team(tenant: &mut dyn Tenant, key: &ResourceKey, team: Option<&Team>) -> Result<()> {
-    let Some(team) = team else { return replace(tenant, key, &BTreeSet::new()) };
-    let patients: Vec<Id> = match (team.patient(), team.group()) {
-        (Some(patient), _) => vec![patient],
-        (None, Some(group)) => {
-            let key = ResourceKey { kind: group_type(), id: group };
-            let cohort = current(tenant, &key)?.and_then(|body| Cohort::read(body.as_bytes()));
-            cohort.map_or_else(Vec::new, |cohort| cohort.patients().collect())
-        }
-        (None, None) => Vec::new(),
-    };
+/// What a resource gives from now on: the scopes of these patients to these users.
+fn replace(tenant: &mut dyn Tenant, key: &ResourceKey, users: &[Id], patients: &[Id]) -> Result<()> {
     let mut given = BTreeSet::new();
-    for user in team.users() {
+    for user in users {
         given.extend(patients.iter().map(|patient| (user.clone(), Scope::patient(patient))));
     }
-    replace(tenant, key, &given)
-}
-
-fn replace(tenant: &mut dyn Tenant, key: &ResourceKey, given: &BTreeSet<(Id, Scope)>) -> Result<()> {
     let before: BTreeSet<(Id, Scope)> = tenant.given_by(key)?.into_iter().collect();
     let source = Source::Resource(key.clone());
-    for (user, scope) in before.difference(given) {
+    for (user, scope) in before.difference(&given) {
         set_reason(tenant, &source, user, scope, None)?;
     }
     for (user, scope) in given.difference(&before) {
@@ -181,19 +170,4 @@ pub(crate) fn set_reason(
         old
     };
     tenant.set_access(user, scope, generation, after)
-}
-
-fn current(tenant: &mut dyn Tenant, key: &ResourceKey) -> Result<Option<keepwell_protocol::Body>> {
-    match tenant.head(key)? {
-        Some(head) if !head.deleted => tenant.body(key, head.version),
-        _ => Ok(None),
-    }
-}
-
-fn care_team() -> keepwell_fhir::ResourceType {
-    keepwell_fhir::ResourceType::parse("CareTeam").expect("a type of R4")
-}
-
-fn group_type() -> keepwell_fhir::ResourceType {
-    keepwell_fhir::ResourceType::parse("Group").expect("a type of R4")
 }

@@ -17,7 +17,7 @@ mod push;
 mod rules;
 mod tenant;
 
-pub use access::{Access, Held, NEWS_SCOPES_MAX, News};
+pub use access::{Access, Held, NEWS_POSITIONS_MAX, News};
 pub use archive::{ARCHIVE_PAGE_MAX, Archived};
 pub use backend::{Backend, Observer, Pushed, Redeem, Retention};
 pub use content::{Content, DIRECTORY, LIBRARY, SCOPES_OF_RESOURCE_MAX};

@@ -44,7 +44,10 @@ struct State {
     /// Generation, and access if there is some.
     grants: BTreeMap<Id, BTreeMap<Scope, (Generation, Option<Access>)>>,
     reasons: BTreeMap<(Id, Scope), BTreeMap<Source, Access>>,
-    teams: BTreeMap<Id, Id>,
+    /// The Group that a CareTeam cares for, and its users.
+    teams: BTreeMap<Id, (Id, Vec<Id>)>,
+    /// The patients of a Group.
+    cohorts: BTreeMap<Id, Vec<Id>>,
     devices: BTreeMap<Id, Device>,
     invitations: BTreeMap<Hash, Vec<u8>>,
     blobs: BTreeMap<Hash, Arc<[u8]>>,
@@ -82,6 +85,7 @@ impl MemoryBackend {
             grants: BTreeMap::new(),
             reasons: BTreeMap::new(),
             teams: BTreeMap::new(),
+            cohorts: BTreeMap::new(),
             devices: BTreeMap::new(),
             invitations: BTreeMap::new(),
             blobs: BTreeMap::new(),
@@ -231,18 +235,15 @@ impl Tenant for State {
         Ok(keys.take(limit).filter_map(|(_, key)| self.row(scope, key).cloned()).collect())
     }
 
-    fn rows_between(&mut self, after: Position, upto: Position, limit: usize) -> Result<Vec<FeedRow>> {
+    fn rows_between(&mut self, after: Position, upto: Position) -> Result<Vec<FeedRow>> {
         let first = after.next().unwrap_or(after);
-        let mut rows = Vec::new();
-        for (position, key) in self.by_position.range(first..=upto.max(first)) {
+        let positions =
+            self.by_position.range(first..=upto.max(first)).filter(|(position, _)| **position <= upto);
+        let rows = positions.flat_map(|(position, key)| {
             let of_key = self.rows.get(key).into_iter().flat_map(BTreeMap::values);
-            let found: Vec<_> = of_key.filter(|row| row.position == *position).cloned().collect();
-            if *position > upto || (!rows.is_empty() && rows.len() + found.len() > limit) {
-                break;
-            }
-            rows.extend(found);
-        }
-        Ok(rows)
+            of_key.filter(|row| row.position == *position).cloned()
+        });
+        Ok(rows.collect())
     }
 
     fn put_row(&mut self, row: FeedRow) -> Result<()> {
@@ -394,17 +395,26 @@ impl Tenant for State {
         Ok(given.map(|(given, _)| given.clone()).collect())
     }
 
-    fn teams_of(&mut self, group: &Id) -> Result<Vec<Id>> {
-        let teams = self.teams.iter().filter(|(_, of)| *of == group);
-        Ok(teams.map(|(team, _)| team.clone()).collect())
-    }
-
-    fn set_group_of(&mut self, team: &Id, group: Option<&Id>) -> Result<()> {
+    fn set_team(&mut self, team: &Id, group: Option<&Id>, users: &[Id]) -> Result<()> {
         match group {
-            Some(group) => self.teams.insert(team.clone(), group.clone()),
+            Some(group) => self.teams.insert(team.clone(), (group.clone(), users.to_vec())),
             None => self.teams.remove(team),
         };
         Ok(())
+    }
+
+    fn teams_of(&mut self, group: &Id) -> Result<Vec<(Id, Vec<Id>)>> {
+        let teams = self.teams.iter().filter(|(_, (of, _))| of == group);
+        Ok(teams.map(|(team, (_, users))| (team.clone(), users.clone())).collect())
+    }
+
+    fn set_patients_of(&mut self, group: &Id, patients: &[Id]) -> Result<()> {
+        self.cohorts.insert(group.clone(), patients.to_vec());
+        Ok(())
+    }
+
+    fn patients_of(&mut self, group: &Id) -> Result<Vec<Id>> {
+        Ok(self.cohorts.get(group).cloned().unwrap_or_default())
     }
 
     fn device(&mut self, id: &Id) -> Result<Option<Device>> {

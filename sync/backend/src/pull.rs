@@ -232,7 +232,7 @@ const ROW_BYTES: usize = 120;
 /// The rows of some scopes, by position.
 enum Source {
     /// All that happened is looked through.
-    Between { after: Position, clock: Position, rows: VecDeque<FeedRow>, ended: bool },
+    Between { after: Position, clock: Position, rows: VecDeque<FeedRow> },
     /// Each scope is asked, and the one with the lowest position goes first.
     Merged {
         clock: Position,
@@ -243,7 +243,7 @@ enum Source {
 
 impl Source {
     fn between(after: Position, clock: Position) -> Self {
-        Self::Between { after, clock, rows: VecDeque::new(), ended: false }
+        Self::Between { after, clock, rows: VecDeque::new() }
     }
 
     fn merged(tenant: &mut dyn Tenant, spans: &Spans, clock: Position) -> Result<Self> {
@@ -260,17 +260,17 @@ impl Source {
 
     fn next(&mut self, tenant: &mut dyn Tenant, spans: &Spans) -> Result<Option<FeedRow>> {
         match self {
-            Self::Between { after, clock, rows, ended } => loop {
+            Self::Between { after, clock, rows } => loop {
                 if let Some(row) = rows.pop_front() {
                     if spans.from.get(&row.scope).is_some_and(|from| *from < row.position) {
                         return Ok(Some(row));
                     }
-                } else if *ended {
-                    return Ok(None);
+                } else if after < clock {
+                    let upto = Position::new(after.get() + SCANNED).map_or(*clock, |upto| upto.min(*clock));
+                    *rows = tenant.rows_between(*after, upto)?.into();
+                    *after = upto;
                 } else {
-                    *rows = tenant.rows_between(*after, *clock, SCAN_ROWS)?.into();
-                    *ended = rows.back().is_none_or(|last| last.position >= *clock);
-                    *after = rows.back().map_or(*clock, |last| last.position);
+                    return Ok(None);
                 }
             },
             Self::Merged { clock, heads, rows } => {
@@ -289,5 +289,5 @@ impl Source {
     }
 }
 
-/// Rows that are looked through at a time; more than a position has.
-const SCAN_ROWS: usize = 1_024;
+/// Positions that are looked through at a time.
+const SCANNED: u64 = 256;

@@ -11,7 +11,7 @@ use keepwell_protocol::{
     PushHead, Range, RangeAnswer, Refusal, ResourceKey, Scope, Upload, Version, WipeReceipt, check_version,
 };
 
-use crate::access::{Access, Held, NEWS_SCOPES_MAX, News};
+use crate::access::{Access, Held, NEWS_POSITIONS_MAX, News};
 use crate::archive::{ARCHIVE_PAGE_MAX, Archived};
 use crate::backend::{Backend, Observer, Pushed, Redeem, Retention};
 use crate::defect::Defect;
@@ -117,10 +117,12 @@ impl<S: Storage> Backend for S {
     fn news(&self, after: Position) -> Result<News> {
         self.read(None, Act::Administer, |tenant| {
             let clock = tenant.horizon()?.clock;
-            let rows = tenant.rows_between(after, clock, NEWS_SCOPES_MAX)?;
-            let is_whole = rows.len() < NEWS_SCOPES_MAX;
-            let scopes: BTreeSet<Scope> = rows.into_iter().map(|row| row.scope).collect();
-            Ok(News { clock, scopes: is_whole.then(|| scopes.into_iter().collect()) })
+            if clock.get().saturating_sub(after.get()) > NEWS_POSITIONS_MAX {
+                return Ok(News { clock, scopes: None });
+            }
+            let scopes: BTreeSet<Scope> =
+                tenant.rows_between(after, clock)?.into_iter().map(|row| row.scope).collect();
+            Ok(News { clock, scopes: Some(scopes.into_iter().collect()) })
         })
     }
 

@@ -236,9 +236,8 @@ pub trait Tenant {
         upto: Position,
         limit: usize,
     ) -> Result<Vec<FeedRow>>;
-    /// The rows of all scopes with `after < position <= upto`, by position and scope, at most `limit`; but those of a
-    /// position all or none.
-    fn rows_between(&mut self, after: Position, upto: Position, limit: usize) -> Result<Vec<FeedRow>>;
+    /// The rows of all scopes with `after < position <= upto`, by position and scope.
+    fn rows_between(&mut self, after: Position, upto: Position) -> Result<Vec<FeedRow>>;
     /// Puts a row in the place of the one of the same scope and resource.
     fn put_row(&mut self, row: FeedRow) -> Result<()>;
     /// Removes rows that are `Left` or `Deleted` up to a position and made before a time; the highest position among
@@ -294,10 +293,14 @@ pub trait Tenant {
     -> Result<()>;
     /// What a CareTeam or a Group gives to whom.
     fn given_by(&mut self, resource: &ResourceKey) -> Result<Vec<(Id, Scope)>>;
-    /// The CareTeams that care for a Group.
-    fn teams_of(&mut self, group: &Id) -> Result<Vec<Id>>;
-    /// Notes for which Group a CareTeam cares.
-    fn set_group_of(&mut self, team: &Id, group: Option<&Id>) -> Result<()>;
+    /// Notes for which Group a CareTeam cares, and its users; for none, it is forgotten.
+    fn set_team(&mut self, team: &Id, group: Option<&Id>, users: &[Id]) -> Result<()>;
+    /// The CareTeams that care for a Group, with their users.
+    fn teams_of(&mut self, group: &Id) -> Result<Vec<(Id, Vec<Id>)>>;
+    /// Notes the patients of a Group.
+    fn set_patients_of(&mut self, group: &Id, patients: &[Id]) -> Result<()>;
+    /// The patients of a Group.
+    fn patients_of(&mut self, group: &Id) -> Result<Vec<Id>>;
 
     /// A device.
     fn device(&mut self, id: &Id) -> Result<Option<Device>>;

@@ -61,6 +61,12 @@ impl Body {
         Self::from_text(String::from_utf8(bytes.into()).map_err(|_| Error::MALFORMED)?)
     }
 
+    /// Takes back what was a body before, from storage: it is not looked at again.
+    #[must_use]
+    pub fn stored(text: String) -> Self {
+        Self(text.into())
+    }
+
     fn from_text(text: String) -> Result<Self> {
         if text.len() > LINE_BYTES_MAX {
             return Err(Error::TooLarge(Limit::Resource));
@@ -94,6 +100,15 @@ impl Body {
     pub fn key(&self) -> Result<ResourceKey> {
         let names: Names<'_> = serde_json::from_str(&self.0).map_err(|_| Error::MALFORMED)?;
         ResourceKey::from_texts(&names.kind, &names.id)
+    }
+
+    /// Appends the body as it stands in a line.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        if self.stands_in_a_line() {
+            out.extend_from_slice(self.as_bytes());
+        } else {
+            serde_json::to_writer(out, &*self.0).expect("a text is JSON and memory takes all bytes");
+        }
     }
 
     fn stands_in_a_line(&self) -> bool {

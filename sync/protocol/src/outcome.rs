@@ -113,11 +113,11 @@ impl Settlement {
                 "noop"
             }
             Outcome::Conflict { current } => {
-                cur = current.as_ref().map(Row::to_line);
+                cur = current.as_ref().map(Row::to_whole_line);
                 "conflict"
             }
             Outcome::Parked { why: reason, current } => {
-                (why, cur) = (Some(*reason), current.as_ref().map(Row::to_line));
+                (why, cur) = (Some(*reason), current.as_ref().map(Row::to_whole_line));
                 "parked"
             }
             Outcome::Rejected { outcome } => {

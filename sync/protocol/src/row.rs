@@ -58,7 +58,19 @@ impl Row {
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        write(&self.to_line(), out);
+        let RowState::In(body) = &self.state else { return write(&self.to_line(None), out) };
+        // The body is the last member: it is put there as it is, since a page is little else.
+        write(&self.to_line(None), out);
+        out.pop();
+        out.extend_from_slice(b",\"r\":");
+        body.write(out);
+        out.push(b'}');
+    }
+
+    /// The whole line.
+    pub(crate) fn to_whole_line(&self) -> Line {
+        let body = if let RowState::In(body) = &self.state { Some(body.clone()) } else { None };
+        self.to_line(body)
     }
 
     pub(crate) fn from_line(line: Line) -> Result<Self> {
@@ -80,14 +92,15 @@ impl Row {
         Ok(Self { position: line.p, scope: line.s, key, version: line.v, at: line.at, state })
     }
 
-    pub(crate) fn to_line(&self) -> Line {
-        let (st, own, r) = match &self.state {
-            RowState::In(body) => (None, None, Some(body.clone())),
-            RowState::Own(sequence) => (None, Some(*sequence), None),
-            RowState::Left => (Some(LEFT), None, None),
-            RowState::Deleted => (Some(DELETED), None, None),
+    /// The line with this body, which is left out where it is written by itself.
+    fn to_line(&self, r: Option<Body>) -> Line {
+        let (st, own) = match &self.state {
+            RowState::In(_) => (None, None),
+            RowState::Own(sequence) => (None, Some(*sequence)),
+            RowState::Left => (Some(LEFT), None),
+            RowState::Deleted => (Some(DELETED), None),
         };
-        let named = r.is_none();
+        let named = !matches!(self.state, RowState::In(_));
         Line {
             p: self.position,
             s: self.scope.clone(),

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// A time at which nothing in particular happens.
 pub(super) const NOON: Instant = Instant::from_ms(1_800_000_000_000);
 
-pub(super) fn later(ms: i64) -> Instant {
+pub(super) const fn later(ms: i64) -> Instant {
     Instant::from_ms(NOON.ms() + ms)
 }
 
@@ -234,7 +234,7 @@ impl Tablet<'_> {
             Part::End(found) => end = Some(found),
         })?;
         let (head, end) = (head.expect("a page has a head"), end.expect("a page has an end"));
-        assert_eq!(end.n as usize, outcomes.len() + rows.len());
+        assert_eq!(end.n, (outcomes.len() + rows.len()) as u64);
         assert!(rows.is_sorted_by_key(|row| row.position));
         assert!(outcomes.is_sorted_by_key(|outcome| outcome.sequence));
         Ok(Page { head, outcomes, rows, end })

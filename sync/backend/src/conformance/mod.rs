@@ -2,12 +2,18 @@
 //!
 //! A backend passes if [`conformance`] returns. Each case gets an empty tenant.
 
+mod access;
+mod devices;
+mod hostile;
 mod kit;
+mod pulling;
 mod pushing;
+mod random;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::backend::Backend;
+pub use random::same_answers;
 
 /// A rule, and what checks it.
 type Case = (&'static str, fn(&dyn Backend));
@@ -17,7 +23,7 @@ type Case = (&'static str, fn(&dyn Backend));
 /// # Panics
 /// With the names of the rules that are broken, after all have been checked.
 pub fn conformance<B: Backend>(make: impl Fn() -> B) {
-    let suites = [pushing::CASES];
+    let suites = [pushing::CASES, pulling::CASES, access::CASES, devices::CASES, hostile::CASES];
     let broken: Vec<&str> = suites
         .into_iter()
         .flatten()

@@ -1,0 +1,228 @@
+//! The tables `server_scope` and `server_feed`.
+
+use keepwell_backend::{FeedRow, FeedState, Origin, Result, Tenant as _};
+use keepwell_protocol::{Body, Digest, Hash, Id, Incarnation, Position, ResourceKey, Scope, Sums};
+use rusqlite::{Row, params};
+
+use crate::convert::{
+    collect, corrupt, failed, first, hash, id, instant, number, position, run, scope, sequence, stored_key,
+    version,
+};
+use crate::tenant::{KnownScope, SqlTenant};
+
+const IN: i64 = 1;
+const LEFT: i64 = 2;
+const DELETED: i64 = 3;
+
+/// Stands for a hash that is not known yet: [`SqlTenant::settle_unhashed`] puts the true one in its place.
+const UNHASHED: [u8; 32] = [0; 32];
+
+const OF_RESOURCE: &str = "
+    -- feed_rows_of
+    SELECT server_scope.name, server_feed.position, server_feed.version, server_feed.at, server_feed.state,
+           server_feed.hash, server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type,
+           resource.id
+    FROM resource
+    JOIN server_feed ON server_feed.resource = resource.key
+    JOIN server_scope ON server_scope.key = server_feed.scope
+    LEFT JOIN server_stream ON server_stream.key = server_feed.stream
+    WHERE resource.type = ?1 AND resource.id = ?2
+    ORDER BY server_scope.name";
+
+const IN_SCOPE: &str = "
+    -- feed_rows_in
+    SELECT NULL, server_feed.position, server_feed.version, server_feed.at, server_feed.state, server_feed.hash,
+           server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type, resource.id
+    FROM server_feed
+    JOIN resource ON resource.key = server_feed.resource
+    LEFT JOIN server_stream ON server_stream.key = server_feed.stream
+    WHERE server_feed.scope = ?1 AND server_feed.position > ?2 AND server_feed.position <= ?3
+    ORDER BY server_feed.position
+    LIMIT ?4";
+
+const BETWEEN: &str = "
+    -- feed_rows_between
+    SELECT server_scope.name, server_feed.position, server_feed.version, server_feed.at, server_feed.state,
+           server_feed.hash, server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type,
+           resource.id
+    FROM change_log
+    JOIN server_feed ON server_feed.resource = change_log.resource AND server_feed.position = change_log.sequence
+    JOIN server_scope ON server_scope.key = server_feed.scope
+    JOIN resource ON resource.key = server_feed.resource
+    LEFT JOIN server_stream ON server_stream.key = server_feed.stream
+    WHERE change_log.sequence > ?1 AND change_log.sequence <= ?2
+    ORDER BY change_log.sequence, server_scope.name";
+
+impl SqlTenant<'_, '_, '_> {
+    /// A scope that has been heard of.
+    pub(crate) fn known_scope(&mut self, scope: &Scope) -> Result<Option<KnownScope>> {
+        if let Some(known) = self.scopes.get(scope) {
+            return Ok(Some(*known));
+        }
+        let sql = "-- known_scope\nSELECT key, count, sums FROM server_scope WHERE name = ?1";
+        let known = first(self.connection(), sql, [scope.as_str()], |row| {
+            let count: i64 = row.get(1).map_err(failed)?;
+            let sums = Sums::from_bytes(row.get(2).map_err(failed)?);
+            let digest = Digest::from_parts(count.cast_unsigned(), sums);
+            Ok(KnownScope { key: row.get(0).map_err(failed)?, digest, is_changed: false })
+        })?;
+        if let Some(known) = known {
+            self.scopes.insert(scope.clone(), known);
+        }
+        Ok(known)
+    }
+
+    /// A scope, which is written down if it is new.
+    pub(crate) fn scope_key(&mut self, scope: &Scope) -> Result<KnownScope> {
+        if let Some(known) = self.known_scope(scope)? {
+            return Ok(known);
+        }
+        let digest = Digest::default();
+        let sql =
+            "-- scope_key\nINSERT INTO server_scope (name, count, sums) VALUES (?1, 0, ?2) RETURNING key";
+        let key = first(self.connection(), sql, params![scope.as_str(), digest.sums().to_bytes()], |row| {
+            row.get(0).map_err(failed)
+        })?;
+        let known = KnownScope { key: key.ok_or_else(corrupt)?, digest, is_changed: false };
+        self.scopes.insert(scope.clone(), known);
+        Ok(known)
+    }
+
+    pub(crate) fn feed_rows_of(&mut self, key: &ResourceKey) -> Result<Vec<FeedRow>> {
+        let params = params![key.kind.code(), keepwell_store::IdKey::new(key.id.as_str())];
+        collect(self.connection(), OF_RESOURCE, params, |row| feed_row(row, None))
+    }
+
+    pub(crate) fn feed_rows_in(
+        &mut self,
+        scope: &Scope,
+        after: Position,
+        upto: Position,
+        limit: usize,
+    ) -> Result<Vec<FeedRow>> {
+        let Some(known) = self.known_scope(scope)? else { return Ok(Vec::new()) };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let params = params![known.key, number(after.get()), number(upto.get()), limit];
+        collect(self.connection(), IN_SCOPE, params, |row| feed_row(row, Some(scope)))
+    }
+
+    pub(crate) fn feed_rows_between(&mut self, after: Position, upto: Position) -> Result<Vec<FeedRow>> {
+        let params = params![number(after.get()), number(upto.get())];
+        collect(self.connection(), BETWEEN, params, |row| feed_row(row, None))
+    }
+
+    pub(crate) fn put_feed_row(&mut self, row: &FeedRow) -> Result<()> {
+        let scope = self.scope_key(&row.scope)?.key;
+        let resource = self.resource(&row.key)?.ok_or_else(corrupt)?;
+        let (state, hash, origin) = match &row.state {
+            FeedState::In { hash, origin } => (IN, Some(hash.as_bytes()), origin.as_ref()),
+            FeedState::Left => (LEFT, None, None),
+            FeedState::Deleted => (DELETED, None, None),
+        };
+        let stream = match origin {
+            Some(origin) => Some(self.stream(&origin.device, origin.incarnation)?),
+            None => None,
+        };
+        let of = origin.map(|origin| number(origin.sequence.get()));
+        let sql = "-- put_feed_row\nDELETE FROM server_feed WHERE resource = ?1 AND scope = ?2";
+        run(self.connection(), sql, [resource, scope])?;
+        run(
+            self.connection(),
+            "-- put_feed_row
+             INSERT INTO server_feed (scope, position, resource, version, at, state, hash, stream, sequence)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                scope,
+                number(row.position.get()),
+                resource,
+                number(row.version.get()),
+                row.at.ms(),
+                state,
+                hash,
+                stream,
+                of
+            ],
+        )
+        .map(|_| ())
+    }
+
+    /// The hash to give the rules for a body of which only the stored form is at hand, with attachments apart.
+    pub(crate) fn owe_hash(&mut self, resource: i64) -> Result<Hash> {
+        let sql = "-- owe_hash\nINSERT OR IGNORE INTO server_unhashed (resource) VALUES (?1)";
+        run(self.connection(), sql, [resource])?;
+        Ok(Hash::from_bytes(UNHASHED))
+    }
+
+    /// Whether there are hashes that are not known yet.
+    pub(crate) fn owes_hashes(&mut self) -> Result<bool> {
+        let sql = "-- owes_hashes\nSELECT 1 FROM server_unhashed LIMIT 1";
+        Ok(first(self.connection(), sql, [], |_| Ok(()))?.is_some())
+    }
+
+    /// Finds the hashes that are not known yet.
+    pub(crate) fn settle_unhashed(&mut self) -> Result<()> {
+        let keys = collect(
+            self.connection(),
+            "-- settle_unhashed
+             SELECT type, id FROM resource JOIN server_unhashed ON server_unhashed.resource = resource.key",
+            [],
+            |row| stored_key(row, 0),
+        )?;
+        for key in keys {
+            for row in self.feed_rows_of(&key)? {
+                if let Some(member) = row.member().filter(|member| *member.hash.as_bytes() == UNHASHED) {
+                    let body = self.body(&key, row.version)?.ok_or_else(corrupt)?;
+                    self.put_hash(row, &member, &body)?;
+                }
+            }
+        }
+        run(self.connection(), "-- settle_unhashed\nDELETE FROM server_unhashed", []).map(|_| ())
+    }
+
+    fn put_hash(&mut self, row: FeedRow, owed: &keepwell_protocol::Member, body: &Body) -> Result<()> {
+        let mut digest = self.digest(&row.scope)?;
+        digest.remove(owed);
+        let too_large = body.as_bytes().len() > LARGEST_BYTES;
+        let state =
+            if too_large { FeedState::Left } else { FeedState::In { hash: body.hash(), origin: None } };
+        let row = FeedRow { state, ..row };
+        if let Some(member) = row.member() {
+            digest.add(&member);
+        }
+        self.set_digest(&row.scope, digest)?;
+        self.put_feed_row(&row)
+    }
+}
+
+/// The largest body that surely travels, even if it is indented.
+const LARGEST_BYTES: usize = keepwell_protocol::limits::LINE_BYTES_MAX / 2 - (4 << 10);
+
+fn feed_row(row: &Row<'_>, known: Option<&Scope>) -> Result<FeedRow> {
+    let scope = match known {
+        Some(scope) => scope.clone(),
+        None => scope(row.get_ref(0).and_then(|value| Ok(value.as_str()?)).map_err(failed)?)?,
+    };
+    let state = match row.get(4).map_err(failed)? {
+        IN => FeedState::In { hash: hash(row.get(5).map_err(failed)?), origin: origin(row)? },
+        LEFT => FeedState::Left,
+        DELETED => FeedState::Deleted,
+        _ => return Err(corrupt()),
+    };
+    Ok(FeedRow {
+        scope,
+        key: stored_key(row, 9)?,
+        position: position(row.get(1).map_err(failed)?)?,
+        version: version(row.get(2).map_err(failed)?)?,
+        at: instant(row.get(3).map_err(failed)?),
+        state,
+    })
+}
+
+fn origin(row: &Row<'_>) -> Result<Option<Origin>> {
+    let device: Option<String> = row.get(6).map_err(failed)?;
+    let Some(device) = device else { return Ok(None) };
+    let device: Id = id(&device)?;
+    let incarnation: i64 = row.get(7).map_err(failed)?;
+    let incarnation = Incarnation::new(incarnation.cast_unsigned());
+    Ok(Some(Origin { device, incarnation, sequence: sequence(row.get(8).map_err(failed)?)? }))
+}

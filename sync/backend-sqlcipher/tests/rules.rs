@@ -1,0 +1,178 @@
+//! A tenant in a store keeps every rule, and ordinary interactions reach the feed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use keepwell_backend::conformance::{conformance, same_answers};
+use keepwell_backend::{Access, Backend, MemoryBackend, Redeemed};
+use keepwell_backend_sqlcipher::SqlcipherBackend;
+use keepwell_backend_sqlcipher::store::fhir::{Instant, ResourceType};
+use keepwell_backend_sqlcipher::store::vault::MemoryKeychain;
+use keepwell_backend_sqlcipher::store::{
+    Actor, ImportOptions, ImportSource, Precondition, Store, StoreOptions,
+};
+use keepwell_protocol::{
+    Body, Digest, Epoch, Grant, Hash, Id, Incarnation, Member, Part, Position, PullItem, PullRequest,
+    RequestId, Row, RowState, ScopeSet, Sequence,
+};
+use tempfile::TempDir;
+
+fn id(text: &str) -> Id {
+    text.parse().expect("an id")
+}
+
+fn options(keychain: &Arc<MemoryKeychain>) -> StoreOptions {
+    let mut options = StoreOptions::new("server", "clinic", Some(keychain.clone()));
+    options.memory_security = false;
+    options
+}
+
+fn clinic(directory: &Path) -> SqlcipherBackend {
+    let options = options(&Arc::new(MemoryKeychain::new()));
+    SqlcipherBackend::create(directory, id("clinic"), Epoch::new(1), options, None).expect("a store")
+}
+
+#[test]
+fn the_sqlcipher_backend_keeps_every_rule() {
+    let home = TempDir::new().expect("a directory");
+    let count = AtomicUsize::new(0);
+    conformance(|| clinic(&home.path().join(count.fetch_add(1, Ordering::Relaxed).to_string())));
+}
+
+#[test]
+fn memory_and_sqlcipher_give_the_same_answers() {
+    let home = TempDir::new().expect("a directory");
+    for seed in 0..4 {
+        let stored = clinic(&home.path().join(seed.to_string()));
+        same_answers(&MemoryBackend::new(id("clinic"), Epoch::new(1)), &stored, seed, 150);
+    }
+}
+
+/// All rows of a patient's scope, to a device that is enrolled for it.
+fn rows(clinic: &SqlcipherBackend) -> (Vec<Row>, Vec<Digest>) {
+    let (device, user, code) = (id("d1"), id("u1"), Hash::of(b"code"));
+    let now = Instant::from_ms(0);
+    if clinic.devices().expect("devices").is_empty() {
+        clinic.keep_invitation(&code, b"open").expect("kept");
+        let mut redeem = |_: &[u8]| {
+            Ok(Redeemed {
+                record: Vec::new(),
+                device: id("d1"),
+                user: id("u1"),
+                name: String::new(),
+                key: Hash::of(b"key"),
+                serial: String::new(),
+                lease_key: None,
+            })
+        };
+        clinic.enrol(&code, &mut redeem, now).expect("enrolled");
+        clinic.grant(&user, &"Patient/1".parse().expect("a scope"), Access::Write).expect("granted");
+    }
+    let grants: Vec<Grant> = clinic
+        .grants(&user)
+        .expect("grants")
+        .into_iter()
+        .map(|held| Grant(held.scope, held.generation))
+        .collect();
+    let request = PullRequest {
+        v: 1,
+        incarnation: Incarnation::new(1),
+        req: RequestId::new(1),
+        cursor: None,
+        scopes: ScopeSet::of(&grants),
+        hydrating: Vec::new(),
+        rows: 5_000,
+        bytes: 1 << 20,
+        wait_ms: 0,
+        ack: Sequence::ZERO,
+    };
+    let (mut rows, mut digests) = (Vec::new(), Vec::new());
+    clinic
+        .pull(&device, &request, now, &mut |part| match part {
+            Part::Item(PullItem::Row(row)) => rows.push(row),
+            Part::End(end) => digests.extend(end.digests.iter().map(|digest| digest.digest())),
+            _ => {}
+        })
+        .expect("a page");
+    (rows, digests)
+}
+
+fn kind(name: &str) -> ResourceType {
+    ResourceType::parse(name).expect("a type of R4")
+}
+
+fn flag(text: &str) -> Vec<u8> {
+    format!(
+        r#"{{"resourceType":"Flag","id":"f","status":"active","code":{{"text":"{text}"}},"subject":{{"reference":"Patient/1"}}}}"#
+    )
+    .into_bytes()
+}
+
+#[test]
+fn what_fhir_clients_and_imports_write_reaches_the_feed() {
+    let home = TempDir::new().expect("a directory");
+    let clinic = clinic(&home.path().join("store"));
+    let session =
+        clinic.store().session(Actor::new("ada", "portal", "browser").expect("an actor")).expect("a session");
+    session.update(kind("Flag"), "f", &flag("one"), Precondition::None).expect("written");
+    session.update(kind("Flag"), "f", &flag("two"), Precondition::Match(1)).expect("written");
+    let photo = "QUJD".repeat(8_000);
+    let large = format!(r#"{{"resourceType":"Patient","id":"1","photo":[{{"data":"{photo}"}}]}}"#);
+    session
+        .import(ImportSource::reader("lines", large.as_bytes()), &ImportOptions::default(), &mut |_| ())
+        .expect("imported");
+    let (found, digests) = rows(&clinic);
+    let bodies: Vec<&[u8]> = found
+        .iter()
+        .map(|row| if let RowState::In(body) = &row.state { body.as_bytes() } else { b"" })
+        .collect();
+    assert_eq!(bodies, [&flag("two")[..], large.as_bytes()]);
+    let members: Vec<Member> = found
+        .iter()
+        .map(|row| {
+            let RowState::In(body) = &row.state else { panic!("not in the scope") };
+            Member { key: row.key.clone(), version: row.version, hash: body.hash() }
+        })
+        .collect();
+    assert_eq!(digests, [Digest::of(&members)]);
+    session.delete(kind("Flag"), "f", Precondition::None).expect("deleted");
+    session.elevate(None).expect("elevated").purge(kind("Patient"), "1", "asked for").expect("purged");
+    let (found, digests) = rows(&clinic);
+    assert!(found.iter().all(|row| row.state == RowState::Deleted) && found.len() == 2);
+    assert_eq!(digests, [Digest::default()]);
+}
+
+#[test]
+fn what_a_device_writes_is_found_by_fhir_clients() {
+    let home = TempDir::new().expect("a directory");
+    let clinic = clinic(&home.path().join("store"));
+    clinic.put(&Body::new(flag("found")).expect("an object"), Instant::from_ms(0)).expect("written");
+    let session =
+        clinic.store().session(Actor::new("ada", "portal", "browser").expect("an actor")).expect("a session");
+    assert_eq!(session.read(kind("Flag"), "f").expect("it is there").version, 1);
+    let page = session.search("Flag?patient=Patient/1").expect("a page");
+    assert_eq!(page.entries.len(), 1);
+}
+
+#[test]
+fn a_tenant_is_what_it_was_after_a_restart() {
+    let home = TempDir::new().expect("a directory");
+    let directory = home.path().join("store");
+    let keychain = Arc::new(MemoryKeychain::new());
+    let clinic = SqlcipherBackend::create(&directory, id("clinic"), Epoch::new(1), options(&keychain), None);
+    let clinic = clinic.expect("a store");
+    clinic.put(&Body::new(flag("one")).expect("an object"), Instant::from_ms(0)).expect("written");
+    let before = (rows(&clinic), clinic.horizon().expect("a horizon"), clinic.devices().expect("devices"));
+    drop(clinic);
+    let without = Store::open(&directory, options(&keychain)).expect("the directory");
+    assert_eq!(without.unlock(None).map_err(|error| error.code()), Err(519));
+    drop(without);
+    let clinic =
+        SqlcipherBackend::open(&directory, id("clinic"), options(&keychain), None).expect("the store");
+    let after = (rows(&clinic), clinic.horizon().expect("a horizon"), clinic.devices().expect("devices"));
+    assert_eq!(after, before);
+    // A store that was locked meanwhile is opened with its keychain.
+    clinic.store().lock().expect("locked");
+    assert_eq!(clinic.news(Position::ZERO).expect("news").clock.get(), 1);
+}
