@@ -50,6 +50,19 @@ const EDGES: &[Edges] = &[
         &["keepwell-tls"],
     ),
     (
+        "keepwell-client",
+        // A transport to a backend in the same process is a feature of it, for tests and the simulator.
+        &[
+            "keepwell-backend",
+            "keepwell-engine",
+            "keepwell-fhir",
+            "keepwell-protocol",
+            "keepwell-store",
+            "keepwell-tls",
+        ],
+        &["keepwell-client", "keepwell-server"],
+    ),
+    (
         "keepwell",
         // Bare SQLCipher is what its bench compares the store with; extraction is measured alone.
         &[

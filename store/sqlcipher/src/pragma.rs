@@ -35,9 +35,13 @@ const WRITING: &str = "
     PRAGMA journal_size_limit = 67108864;
 ";
 
+/// Statements that a connection keeps ready: all that a store and its extensions have for one resource.
+const STATEMENTS_MAX: usize = 128;
+
 /// Before the first read, and before the key: what concerns the whole process.
 pub(crate) fn prepare(connection: &Connection, options: &Options) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(options.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // With a wrong key nothing may be written: closing must not move the log into the file either.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Refuses what could damage the file from SQL: writable_schema, shadow tables, journal_mode OFF.

@@ -25,7 +25,7 @@ use crate::turn::Turn;
 /// A request without an answer for so long is given up, beyond what the server was allowed to wait, in milliseconds.
 const WATCHDOG_MS: u64 = 60_000;
 
-/// Hints reach all devices of a scope at once: each waits a little, at random, in milliseconds.
+/// Hints reach all devices of a scope at once: where these may be many, each waits a little, at random, in milliseconds.
 const HINT_MS_MAX: u64 = 250;
 
 /// Rows of a page on a network that costs money: less is lost when it is cut off.
@@ -172,7 +172,11 @@ impl Engine {
             Event::Blobs => self.blobs.retry(),
             Event::Hint(hint) => {
                 if turn.state.position < Some(hint.clock) || turn.state.epoch != Some(hint.epoch) {
-                    let soon = turn.now.ms + (turn.random)() % HINT_MS_MAX;
+                    // Few hold a patient or a user, and they wait for it.
+                    let is_for_few = !hint.scopes.is_empty()
+                        && hint.scopes.iter().all(|scope| matches!(scope.kind(), "Patient" | "user"));
+                    let pause_ms = if is_for_few { 0 } else { (turn.random)() % HINT_MS_MAX };
+                    let soon = turn.now.ms + pause_ms;
                     self.pull_at_ms = Some(self.pull_at_ms.map_or(soon, |at_ms| at_ms.min(soon)));
                 }
             }

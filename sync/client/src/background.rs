@@ -1,0 +1,162 @@
+//! Sync on a thread of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use keepwell_engine::{Event, Policy, Report};
+
+use crate::client::Client;
+use crate::control::{Cancel, Progress};
+use crate::driver::Driver;
+use crate::error::{Error, Result};
+use crate::signal::{EDITED, NEWS, ONLINE, POLICY, STOP, SYNC, Signal};
+
+/// A thread that syncs. Dropped, it stops.
+pub struct Background {
+    signal: Arc<Signal>,
+    cancel: Cancel,
+    shared: Arc<Mutex<Shared>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    policy: Policy,
+    report: Report,
+    /// Why the engine stands still, until somebody asks for a round.
+    problem: Option<u16>,
+}
+
+impl Background {
+    pub(crate) fn start(client: Client, policy: Policy) -> Result<Self> {
+        let signal = client.extension().signal().clone();
+        let shared = Arc::new(Mutex::new(Shared { policy, ..Shared::default() }));
+        let cancel = Cancel::default();
+        let (of_thread, cancelled) = (shared.clone(), cancel.clone());
+        let thread = Builder::new().name("keepwell-sync".to_owned()).spawn(move || {
+            let signal = client.extension().signal().clone();
+            client.with_driver(|driver| run(driver, &signal, &of_thread, &cancelled))
+        });
+        let failed = |error: std::io::Error| {
+            Error::Store(keepwell_store::Error::Io { step: "starting a thread", kind: error.kind() })
+        };
+        Ok(Self { signal, cancel, shared, thread: Some(thread.map_err(failed)?) })
+    }
+
+    /// Asks for a round now, whatever is being waited for; also after something stopped it.
+    pub fn sync_now(&self) {
+        self.signal.raise(SYNC);
+    }
+
+    /// Says that the network is back.
+    pub fn online(&self) {
+        self.signal.raise(ONLINE);
+    }
+
+    /// What may be used from now on: `is_paused` is the way to pause and to resume.
+    pub fn set_policy(&self, policy: Policy) {
+        self.shared().policy = policy;
+        self.signal.raise(POLICY);
+    }
+
+    /// What was done since the thread began.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.shared().report.clone()
+    }
+
+    /// The code of what stands in the way until somebody acts, if something does.
+    #[must_use]
+    pub fn problem(&self) -> Option<u16> {
+        self.shared().problem
+    }
+
+    /// Whether the thread has ended by itself: the store was locked or is gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends the thread; what is under way is given up.
+    ///
+    /// # Errors
+    /// What had ended it before: [`Error::Wiped`], [`Error::LeaseOver`], [`Error::Store`].
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.signal.raise(STOP);
+        self.cancel.cancel();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(Error::Cancelled))) | None => Ok(()),
+            Some(Ok(done)) => done,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = self.end();
+        }
+    }
+}
+
+impl std::fmt::Debug for Background {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Background").finish_non_exhaustive()
+    }
+}
+
+fn run(driver: &mut Driver, signal: &Signal, shared: &Mutex<Shared>, cancel: &Cancel) -> Result<()> {
+    let shared = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut hint, mut heard, mut is_begun) = (None, None, false);
+    loop {
+        let raised = signal.take();
+        if raised & STOP != 0 {
+            return Ok(());
+        }
+        if raised & SYNC != 0 {
+            driver.restart()?;
+        }
+        let mut events = Vec::new();
+        if raised & POLICY != 0 {
+            events.push(Event::Policy(shared().policy));
+        }
+        if raised & (SYNC | NEWS) != 0 {
+            events.push(Event::SyncNow);
+        }
+        if raised & ONLINE != 0 {
+            events.push(Event::Online);
+        }
+        if raised & EDITED != 0 {
+            events.push(Event::Edited);
+        }
+        events.extend(hint.take().map(Event::Hint));
+        // A heartbeat that says nothing new is no reason to write anything.
+        if !is_begun || (events.is_empty() && driver.wakes_in_ms() == Some(0)) {
+            events.push(Event::Tick);
+        }
+        is_begun = true;
+        for event in events {
+            let done = driver.round(event, cancel, &mut |_: &Progress| ());
+            let mut shared = shared();
+            shared.report = driver.report().clone();
+            shared.problem = match done {
+                Ok(()) => None,
+                Err(Error::Stopped(stop)) => Some(stop.code()),
+                Err(error) => return Err(error),
+            };
+        }
+        let timeout = driver.wakes_in_ms().map(Duration::from_millis);
+        hint = driver.transport().wait(timeout, signal).filter(|hint| heard.as_ref() != Some(hint));
+        heard = hint.clone().or(heard);
+    }
+}

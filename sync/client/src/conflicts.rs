@@ -1,0 +1,125 @@
+//! Edits that lost, and what a person decides about them.
+//!
+//! What everybody sees is the server's; the losing edit is kept here, and in the server's archive as soon as it has
+//! been met. A decision is an ordinary edit, on what is seen now: it is sent like any other and may meet a conflict
+//! itself.
+
+use keepwell_engine::{ConflictRecord, ConflictState};
+use keepwell_fhir::{Instant, ResourceType};
+use keepwell_protocol::{Body, Id, ParkKind, ResourceKey};
+use keepwell_store::Session;
+use keepwell_store::audit::Action;
+
+use crate::error::{Error, Result};
+use crate::tables::{Tables, name_of};
+
+/// An edit of this device that lost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// Names it.
+    pub id: Id,
+    /// Why it lost.
+    pub kind: ParkKind,
+    /// The type of the resource.
+    pub resource_type: ResourceType,
+    /// The id of the resource.
+    pub resource_id: Id,
+    /// The content that was edited; none if there was none, or it may no longer be here.
+    pub base: Option<Body>,
+    /// The content that lost; none if a delete did.
+    pub mine: Option<Body>,
+    /// The content that won; none if a delete did.
+    pub theirs: Option<Body>,
+    /// The elements in conflict, as FHIRPath; none means the whole resource.
+    pub paths: Vec<String>,
+    /// Why a person has to decide, in words of the merge.
+    pub reasons: Vec<String>,
+    /// The server's OperationOutcome, if it found the edit invalid.
+    pub outcome: Option<Body>,
+    /// When it lost, by this device's clock.
+    pub at: Instant,
+    /// Whether the server holds the losing content too.
+    pub is_archived: bool,
+    /// The version of the resource here when this was read; none if there is nothing to be seen.
+    pub version: Option<u64>,
+}
+
+/// What a person decides.
+#[derive(Clone, Debug)]
+pub enum Resolution {
+    /// What is seen stays; the losing edit is given up.
+    KeepTheirs,
+    /// The losing edit takes its place: its content, or its deletion.
+    TakeMine,
+    /// This content takes its place: the resource with its type and id, without `meta.versionId`.
+    Edited(Vec<u8>),
+}
+
+/// All that a person has to look at, oldest first.
+pub(crate) fn list(session: &Session) -> Result<Vec<Conflict>> {
+    session.view(Action::SyncResolve, None, |view| {
+        let records = Tables::new(view.connection()).open_conflicts()?;
+        let conflicts = records.into_iter().map(|record| {
+            let current = view.current(record.key.kind, record.key.id.as_str())?;
+            let version = current.filter(|current| current.content.is_some()).map(|current| current.version);
+            Ok(conflict(record, version))
+        });
+        conflicts.collect()
+    })
+}
+
+/// Does what was decided, in one transaction. Whether there is something to be sent.
+pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolution) -> Result<bool> {
+    session.transaction(Action::SyncResolve, None, |transaction| {
+        let found = Tables::new(transaction.connection()).conflict(&seen.id)?;
+        let mut record =
+            found.filter(|record| record.state == ConflictState::Open).ok_or(Error::NoConflict)?;
+        let ResourceKey { kind, id } = &record.key;
+        let before = transaction.view().current(*kind, id.as_str())?;
+        let version = before.as_ref().filter(|before| before.content.is_some()).map(|before| before.version);
+        if version != seen.version {
+            return Err(Error::ConflictMoved);
+        }
+        match (resolution, &record.mine) {
+            (Resolution::KeepTheirs, _) => {}
+            (Resolution::TakeMine, Some(mine)) => {
+                transaction.put(*kind, id.as_str(), mine.as_bytes(), false)?;
+            }
+            (Resolution::TakeMine, None) => {
+                transaction.delete(*kind, id.as_str())?;
+            }
+            (Resolution::Edited(content), _) => {
+                transaction.put(*kind, id.as_str(), content, false)?;
+            }
+        }
+        let after = transaction.view().current(*kind, id.as_str())?;
+        let sequence = after.map_or(0, |after| after.sequence);
+        let is_edited = sequence != before.map_or(0, |before| before.sequence);
+        if is_edited {
+            // An edit of this device, though it was made here.
+            Tables::new(transaction.connection()).note_edit(&name_of(&record.key), sequence, version)?;
+        }
+        record.state = ConflictState::Closed;
+        Tables::new(transaction.connection()).set_conflict(&record)?;
+        Ok(is_edited)
+    })
+}
+
+fn conflict(record: ConflictRecord, version: Option<u64>) -> Conflict {
+    Conflict {
+        id: record.cid,
+        kind: record.kind,
+        resource_type: record.key.kind,
+        resource_id: record.key.id,
+        base: record.base,
+        mine: record.mine,
+        theirs: record.theirs,
+        paths: record.paths,
+        reasons: record.reasons,
+        outcome: record.outcome,
+        at: record.at,
+        is_archived: record.is_archived,
+        version,
+    }
+}

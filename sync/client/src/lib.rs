@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod background;
+mod client;
+mod conflicts;
+mod control;
+#[cfg(feature = "direct")]
+mod direct;
+mod driver;
+mod enrolment;
+mod error;
+mod extension;
+mod http;
+mod replica;
+mod signal;
+mod status;
+mod tables;
+mod transport;
+mod wipe;
+
+pub use background::Background;
+pub use client::{Client, ClientOptions};
+pub use conflicts::{Conflict, Resolution};
+pub use control::{Cancel, Progress};
+#[cfg(feature = "direct")]
+pub use direct::DirectTransport;
+pub use enrolment::Enrolled;
+pub use error::{Error, Result};
+pub use extension::SyncExtension;
+pub use http::HttpTransport;
+pub use replica::StoreReplica;
+pub use signal::Signal;
+pub use status::{LeaseState, Status};
+pub use transport::{Exchange, Transport};
+
+pub use keepwell_engine::{Policy, Report};

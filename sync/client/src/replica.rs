@@ -1,0 +1,389 @@
+//! The engine's [`Replica`] over a transaction of the store and the sync tables in it.
+//!
+//! What readers see are the store's own resources, with the store's own dense versions in `meta.versionId`; the
+//! server's versions stand in the sync tables. The server's `lastUpdated` is not kept: a device says when a version
+//! came to it.
+//!
+//! Invariant: all of it commits with the transaction, or none.
+
+use std::collections::HashSet;
+
+use keepwell_engine::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, Replica};
+use keepwell_fhir::Instant;
+use keepwell_protocol::{
+    Blob, Body, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
+};
+use keepwell_store::Transaction;
+
+use crate::error::{Error, Result, corrupt};
+use crate::tables::{BaseContent, Entry, STATE, Tables, name_of};
+
+/// Errors of the store with a lower code are about one resource; the transaction goes on after them.
+const DATA_CODES: u16 = 200;
+
+/// A device's storage inside one transaction.
+pub struct StoreReplica<'r, 't, 'w> {
+    transaction: &'r mut Transaction<'t, 'w>,
+    /// The resource that was asked about last: the engine asks several things about one in a row.
+    last: Option<(ResourceKey, Option<Entry>)>,
+    /// The scopes and their keys.
+    scopes: Option<Vec<(i64, Scope)>>,
+    /// Rows of resources with a frozen edit, and of those with a row that waits for one: few, and asked for often.
+    frozen: HashSet<i64>,
+    held: HashSet<i64>,
+}
+
+impl<'r, 't, 'w> StoreReplica<'r, 't, 'w> {
+    /// The storage as `transaction` sees it.
+    ///
+    /// # Errors
+    /// Those of reading the sync tables; a store without a [`crate::SyncExtension`] has none.
+    pub fn new(transaction: &'r mut Transaction<'t, 'w>) -> Result<Self> {
+        let (frozen, held) = Tables::new(transaction.connection()).busy()?;
+        let (frozen, held) = (frozen.into_iter().collect(), held.into_iter().collect());
+        Ok(Self { transaction, last: None, scopes: None, frozen, held })
+    }
+
+    fn tables(&self) -> Tables<'_> {
+        Tables::new(self.transaction.connection())
+    }
+
+    fn entry(&mut self, key: &ResourceKey) -> Result<Option<Entry>> {
+        if let Some((last, entry)) = &self.last
+            && last == key
+        {
+            return Ok(entry.clone());
+        }
+        let entry = self.tables().entry(&name_of(key))?;
+        self.last = Some((key.clone(), entry.clone()));
+        Ok(entry)
+    }
+
+    /// The row of a resource, made if there is none.
+    fn row(&mut self, key: &ResourceKey) -> Result<i64> {
+        if let Some(entry) = self.entry(key)? {
+            return Ok(entry.row);
+        }
+        let row = self.tables().add_entry(&name_of(key))?;
+        self.last = Some((key.clone(), Some(Entry { row, known: None, is_dirty: false })));
+        Ok(row)
+    }
+
+    /// A row may say nothing any more.
+    fn tidy(&mut self, row: i64) -> Result<()> {
+        if self.tables().remove_empty_entry(row)? {
+            self.last = None;
+        }
+        Ok(())
+    }
+
+    fn scope_keys(&mut self) -> Result<&[(i64, Scope)]> {
+        if self.scopes.is_none() {
+            let scopes = self.tables().scopes()?;
+            self.scopes = Some(scopes.into_iter().map(|(key, held)| (key, held.scope)).collect());
+        }
+        Ok(self.scopes.as_deref().unwrap_or_default())
+    }
+
+    fn scope_key(&mut self, scope: &Scope) -> Result<Option<i64>> {
+        Ok(self.scope_keys()?.iter().find(|(_, known)| known == scope).map(|(key, _)| *key))
+    }
+}
+
+impl Replica for StoreReplica<'_, '_, '_> {
+    type Error = Error;
+
+    fn content(&mut self, key: &ResourceKey) -> Result<Option<Body>> {
+        let current = self.transaction.view().current(key.kind, key.id.as_str())?;
+        let content = current.and_then(|current| current.content);
+        content.map(|content| Body::new(content).map_err(corrupt)).transpose()
+    }
+
+    fn put(
+        &mut self,
+        key: &ResourceKey,
+        body: &Body,
+        _version: Option<Version>,
+        _at: Option<Instant>,
+    ) -> Result<()> {
+        match self.transaction.put(key.kind, key.id.as_str(), body.as_bytes(), true) {
+            Ok(_) => Ok(()),
+            // A program that is older than the server may not be able to keep what that one sends. Everything else
+            // must not stand still for it: the resource stays as it was, and its digest says that it differs.
+            Err(error) if error.code() < DATA_CODES => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn delete(&mut self, key: &ResourceKey, _version: Version, _at: Option<Instant>) -> Result<()> {
+        self.transaction.delete(key.kind, key.id.as_str())?;
+        Ok(())
+    }
+
+    fn accepted(&mut self, _key: &ResourceKey, _version: Version) -> Result<()> {
+        Ok(())
+    }
+
+    fn purge(&mut self, key: &ResourceKey) -> Result<()> {
+        Ok(self.transaction.purge(key.kind, key.id.as_str())?)
+    }
+
+    fn known(&mut self, key: &ResourceKey) -> Result<Option<Known>> {
+        Ok(self.entry(key)?.and_then(|entry| entry.known))
+    }
+
+    fn set_known(&mut self, key: &ResourceKey, known: Option<&Known>) -> Result<()> {
+        match (self.entry(key)?, known) {
+            (None, None) => {}
+            (None, Some(known)) => {
+                let row = self.tables().add_known(&name_of(key), known)?;
+                self.last =
+                    Some((key.clone(), Some(Entry { row, known: Some(known.clone()), is_dirty: false })));
+            }
+            (Some(entry), known) => {
+                self.tables().set_known(entry.row, known)?;
+                self.last = Some((key.clone(), Some(Entry { known: known.cloned(), ..entry })));
+                if known.is_none() {
+                    self.tidy(entry.row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn doubt(&mut self) -> Result<()> {
+        self.last = None;
+        Ok(self.tables().doubt()?)
+    }
+
+    fn unplaced(&mut self, upto: Position, limit: usize) -> Result<Vec<ResourceKey>> {
+        Ok(self.tables().unplaced(upto, limit)?)
+    }
+
+    fn base(&mut self, key: &ResourceKey) -> Result<Option<Base>> {
+        let Some(Entry { row, is_dirty: true, .. }) = self.entry(key)? else { return Ok(None) };
+        let Some((mut base, content)) = self.tables().base(row)? else { return Ok(None) };
+        let bytes = match content {
+            BaseContent::Nothing => return Ok(Some(base)),
+            BaseContent::Bytes(bytes) => bytes,
+            BaseContent::Version(version) => {
+                let found = self.transaction.view().version(key.kind, key.id.as_str(), version)?;
+                found.ok_or(Error::Store(keepwell_store::Error::Corrupt))?
+            }
+        };
+        base.content = Some(Body::new(bytes).map_err(corrupt)?);
+        Ok(Some(base))
+    }
+
+    fn set_base(&mut self, key: &ResourceKey, base: Option<&Base>) -> Result<()> {
+        let Some(base) = base else {
+            if let Some(entry) = self.entry(key)?
+                && entry.is_dirty
+            {
+                self.tables().remove_base(entry.row)?;
+                let row = entry.row;
+                self.last = Some((key.clone(), Some(Entry { is_dirty: false, ..entry })));
+                self.tidy(row)?;
+            }
+            return Ok(());
+        };
+        let old = self.base(key)?;
+        let row = self.row(key)?;
+        // The content stays where it is, in a version of the store perhaps, unless it is another one.
+        let is_same = old.is_some_and(|old| old.content == base.content);
+        let content = (!is_same).then_some(base.content.as_ref());
+        self.tables().set_base(row, base, content)?;
+        self.last = None;
+        Ok(())
+    }
+
+    fn unite(&mut self, from: u64, to: u64) -> Result<()> {
+        Ok(self.tables().unite(from, to)?)
+    }
+
+    fn dirty(&mut self, after: u64, limit: usize) -> Result<Vec<Dirty>> {
+        Ok(self.tables().dirty(after, limit)?)
+    }
+
+    fn group(&mut self, group: u64) -> Result<Vec<ResourceKey>> {
+        Ok(self.tables().group(group)?)
+    }
+
+    fn mutations(&mut self, from: Sequence, limit: usize) -> Result<Vec<Frozen>> {
+        Ok(self.tables().mutations(from, limit)?)
+    }
+
+    fn mutation(&mut self, sequence: Sequence) -> Result<Option<Frozen>> {
+        Ok(self.tables().mutation(sequence)?)
+    }
+
+    fn mutation_of(&mut self, key: &ResourceKey) -> Result<Option<Frozen>> {
+        let Some(entry) = self.entry(key)?.filter(|entry| self.frozen.contains(&entry.row)) else {
+            return Ok(None);
+        };
+        Ok(self.tables().mutation_of(entry.row)?)
+    }
+
+    fn set_mutation(&mut self, frozen: &Frozen) -> Result<()> {
+        let row = self.row(&frozen.mutation().key)?;
+        self.tables().set_mutation(row, frozen)?;
+        self.frozen.insert(row);
+        Ok(())
+    }
+
+    fn remove_mutation(&mut self, sequence: Sequence) -> Result<()> {
+        if let Some(row) = self.tables().remove_mutation(sequence)? {
+            self.frozen.remove(&row);
+            self.tidy(row)?;
+        }
+        Ok(())
+    }
+
+    fn scopes(&mut self) -> Result<Vec<HeldScope>> {
+        Ok(self.tables().scopes()?.into_iter().map(|(_, held)| held).collect())
+    }
+
+    fn set_scope(&mut self, scope: &HeldScope) -> Result<()> {
+        self.tables().set_scope(scope)?;
+        self.scopes = None;
+        Ok(())
+    }
+
+    fn remove_scope(&mut self, scope: &Scope) -> Result<()> {
+        if let Some(key) = self.scope_key(scope)? {
+            self.tables().remove_scope(key)?;
+        }
+        self.scopes = None;
+        Ok(())
+    }
+
+    fn memberships(&mut self, key: &ResourceKey) -> Result<Vec<Scope>> {
+        let Some(entry) = self.entry(key)? else { return Ok(Vec::new()) };
+        let held = self.tables().memberships(entry.row)?;
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        let scopes = self.scope_keys()?;
+        Ok(scopes.iter().filter(|(key, _)| held.contains(key)).map(|(_, scope)| scope.clone()).collect())
+    }
+
+    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<()> {
+        let scope = self.scope_key(scope)?.ok_or(Error::Store(keepwell_store::Error::Corrupt))?;
+        let row = self.row(key)?;
+        Ok(self.tables().add_member(scope, row, round)?)
+    }
+
+    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<()> {
+        if let (Some(scope), Some(entry)) = (self.scope_key(scope)?, self.entry(key)?) {
+            self.tables().remove_member(scope, entry.row)?;
+            self.tidy(entry.row)?;
+        }
+        Ok(())
+    }
+
+    fn members_below(&mut self, scope: &Scope, round: u64, limit: usize) -> Result<Vec<ResourceKey>> {
+        let round = round.min(i64::MAX.unsigned_abs());
+        match self.scope_key(scope)? {
+            Some(scope) => Ok(self.tables().members_below(scope, round, limit)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn members(&mut self, scope: &Scope, each: &mut dyn FnMut(&Member)) -> Result<()> {
+        match self.scope_key(scope)? {
+            Some(scope) => Ok(self.tables().members(scope, each)?),
+            None => Ok(()),
+        }
+    }
+
+    fn held(&mut self, key: &ResourceKey) -> Result<Option<Row>> {
+        let Some(entry) = self.entry(key)?.filter(|entry| self.held.contains(&entry.row)) else {
+            return Ok(None);
+        };
+        Ok(self.tables().held(entry.row)?)
+    }
+
+    fn set_held(&mut self, key: &ResourceKey, row: Option<&Row>) -> Result<()> {
+        if row.is_none() {
+            if let Some(entry) = self.entry(key)?
+                && self.held.remove(&entry.row)
+            {
+                self.tables().set_held(entry.row, None)?;
+                self.tidy(entry.row)?;
+            }
+            return Ok(());
+        }
+        let resource = self.row(key)?;
+        self.held.insert(resource);
+        Ok(self.tables().set_held(resource, row)?)
+    }
+
+    fn all_held(&mut self) -> Result<Vec<ResourceKey>> {
+        Ok(self.tables().all_held()?)
+    }
+
+    fn stage(&mut self, row: &Row) -> Result<()> {
+        Ok(self.tables().stage(row)?)
+    }
+
+    fn unstage(&mut self, limit: usize) -> Result<Vec<Row>> {
+        Ok(self.tables().unstage(limit)?)
+    }
+
+    fn clear_stage(&mut self, scope: Option<&Scope>) -> Result<()> {
+        Ok(self.tables().clear_stage(scope)?)
+    }
+
+    fn conflict(&mut self, cid: &Id) -> Result<Option<ConflictRecord>> {
+        Ok(self.tables().conflict(cid)?)
+    }
+
+    fn set_conflict(&mut self, record: &ConflictRecord) -> Result<()> {
+        Ok(self.tables().set_conflict(record)?)
+    }
+
+    fn conflicts_of(&mut self, key: &ResourceKey) -> Result<Vec<ConflictRecord>> {
+        Ok(self.tables().conflicts_of(key)?)
+    }
+
+    fn unarchived(&mut self, limit: usize) -> Result<Vec<ConflictRecord>> {
+        Ok(self.tables().unarchived(limit)?)
+    }
+
+    fn blob(&mut self, hash: &Hash) -> Result<Option<BlobState>> {
+        Ok(self.tables().blob(hash)?)
+    }
+
+    fn set_blob(&mut self, blob: &BlobState) -> Result<()> {
+        Ok(self.tables().set_blob(blob)?)
+    }
+
+    fn blob_to_send(&mut self) -> Result<Option<BlobState>> {
+        Ok(self.tables().blob_to_send()?)
+    }
+
+    fn blob_to_fetch(&mut self) -> Result<Option<BlobState>> {
+        Ok(self.tables().blob_to_fetch()?)
+    }
+
+    fn append_blob(&mut self, blob: &Blob, offset: u64, bytes: &[u8], is_last: bool) -> Result<bool> {
+        let tables = self.tables();
+        tables.add_blob_part(&blob.sha256, offset, bytes)?;
+        if !is_last {
+            return Ok(true);
+        }
+        let is_good = Hash::of(&tables.blob_parts(&blob.sha256)?) == blob.sha256;
+        if !is_good {
+            tables.clear_blob_parts(&blob.sha256)?;
+        }
+        Ok(is_good)
+    }
+
+    fn state(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.tables().setting(STATE)?)
+    }
+
+    fn set_state(&mut self, state: &[u8]) -> Result<()> {
+        Ok(self.tables().set_setting(STATE, state)?)
+    }
+}

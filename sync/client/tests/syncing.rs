@@ -1,0 +1,437 @@
+//! Devices with real stores and one server: what is saved meets again, or a person is asked.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{DAY_MS, World, actor, flag, id, kind, patient};
+use keepwell_backend::{Backend, DeviceState};
+use keepwell_client::{Cancel, Client, ClientOptions, Error, Resolution, SyncExtension};
+use keepwell_protocol::{Base64, ParkKind, WipeOrder};
+use keepwell_store::Store;
+use keepwell_store::vault::{MemoryKeychain, Passcode, State};
+
+const BORN: &str = r#","birthDate":"1970-01-01""#;
+
+#[test]
+fn what_one_device_saves_the_other_sees() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.save(&flag("f1", "p1", "dog"));
+    assert_eq!(one.client.status().unwrap().pending, 2);
+    let report = one.sync();
+    assert_eq!((report.applied, one.client.status().unwrap().pending), (2, 0));
+    two.sync();
+    for name in ["Patient/p1", "Flag/f1"] {
+        assert_eq!(two.read(name), one.read(name));
+        assert_eq!(two.read(name), world.on_server(name));
+    }
+    one.delete("Flag/f1");
+    one.sync();
+    two.sync();
+    assert_eq!((two.read("Flag/f1"), world.on_server("Flag/f1")), (None, None));
+    let status = two.client.status().unwrap();
+    assert_eq!((status.device, status.hydrating, status.conflicts), (Some(id("d2")), 0, 0));
+}
+
+#[test]
+fn nothing_is_asked_twice_and_nothing_new_is_one_request() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    device.save(&patient("p1", BORN));
+    device.sync();
+    let before = device.sync();
+    let after = device.sync();
+    assert_eq!((after.requests - before.requests, after.rows - before.rows), (1, 0));
+    assert_eq!(after.frozen, 1);
+}
+
+#[test]
+fn edits_of_different_elements_made_offline_are_merged() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.sync();
+    two.sync();
+    one.save(&patient("p1", r#","birthDate":"1970-01-01","address":[{"use":"home","city":"Bonn"}]"#));
+    two.save(&patient("p1", r#","birthDate":"1970-01-01","language":"de""#));
+    one.sync();
+    let report = two.sync();
+    one.sync();
+    assert_eq!((report.merged, report.lost), (1, 0));
+    let merged = two.read("Patient/p1").unwrap();
+    assert!(merged.contains("Bonn") && merged.contains(r#""language":"de""#));
+    assert_eq!(
+        (one.read("Patient/p1").as_ref(), world.on_server("Patient/p1").as_ref()),
+        (Some(&merged), Some(&merged))
+    );
+}
+
+#[test]
+fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
+    for resolution in
+        [Resolution::KeepTheirs, Resolution::TakeMine, Resolution::Edited(flag("f1", "p1", "both").into())]
+    {
+        let world = World::new();
+        let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+        one.save(&patient("p1", BORN));
+        one.save(&flag("f1", "p1", "old"));
+        one.sync();
+        two.sync();
+        one.save(&flag("f1", "p1", "cat"));
+        two.save(&flag("f1", "p1", "dog"));
+        one.sync();
+        two.sync();
+        assert_eq!(two.read("Flag/f1").unwrap(), flag("f1", "p1", "cat"));
+        let conflicts = two.client.conflicts().unwrap();
+        let [conflict] = &conflicts[..] else { panic!("{} conflicts", conflicts.len()) };
+        let text = |body: &Option<keepwell_protocol::Body>| {
+            String::from_utf8(body.as_ref().unwrap().as_bytes().to_vec()).unwrap()
+        };
+        assert_eq!(conflict.kind, ParkKind::Conflict);
+        assert_eq!(text(&conflict.base), flag("f1", "p1", "old"));
+        assert_eq!(text(&conflict.mine), flag("f1", "p1", "dog"));
+        assert_eq!(text(&conflict.theirs), flag("f1", "p1", "cat"));
+        assert!(conflict.is_archived, "the server has it too");
+        assert_eq!(world.backend.archived(0).unwrap().len(), 1);
+
+        two.client.resolve(conflict, &resolution).unwrap();
+        assert!(matches!(two.client.resolve(conflict, &resolution), Err(Error::NoConflict)));
+        two.sync();
+        one.sync();
+        let expected = match resolution {
+            Resolution::KeepTheirs => "cat",
+            Resolution::TakeMine => "dog",
+            Resolution::Edited(_) => "both",
+        };
+        assert_eq!(one.read("Flag/f1").unwrap(), flag("f1", "p1", expected));
+        assert_eq!(world.on_server("Flag/f1").unwrap(), flag("f1", "p1", expected));
+        assert_eq!(two.client.status().unwrap().conflicts, 0);
+    }
+}
+
+#[test]
+fn a_conflict_is_not_decided_on_what_has_moved_on() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.save(&flag("f1", "p1", "old"));
+    one.sync();
+    two.sync();
+    one.save(&flag("f1", "p1", "cat"));
+    two.save(&flag("f1", "p1", "dog"));
+    one.sync();
+    two.sync();
+    let seen = two.client.conflicts().unwrap().remove(0);
+    one.save(&flag("f1", "p1", "horse"));
+    one.sync();
+    two.sync();
+    assert!(matches!(two.client.resolve(&seen, &Resolution::TakeMine), Err(Error::ConflictMoved)));
+    let seen = two.client.conflicts().unwrap().remove(0);
+    two.client.resolve(&seen, &Resolution::TakeMine).unwrap();
+    two.sync();
+    assert_eq!(world.on_server("Flag/f1").unwrap(), flag("f1", "p1", "dog"));
+}
+
+#[test]
+fn a_transaction_is_applied_as_a_whole() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.save(&flag("f1", "p1", "old"));
+    one.sync();
+    two.sync();
+    one.save(&flag("f1", "p1", "cat"));
+    one.sync();
+    // A transaction of which one part meets another edit: neither part reaches the server.
+    let entry = |name: &str, body: &str| {
+        format!(r#"{{"resource":{body},"request":{{"method":"PUT","url":"Flag/{name}"}}}}"#)
+    };
+    let bundle = format!(
+        r#"{{"resourceType":"Bundle","type":"transaction","entry":[{},{}]}}"#,
+        entry("f1", &flag("f1", "p1", "dog")),
+        entry("f2", &flag("f2", "p1", "new"))
+    );
+    two.session().bundle(bundle.as_bytes()).unwrap();
+    let report = two.sync();
+    assert_eq!(report.conflicted, 2, "all or none");
+    assert_eq!(two.client.conflicts().unwrap().len(), 1);
+    // The part that met nothing goes on its own then.
+    assert_eq!(world.on_server("Flag/f2").unwrap(), flag("f2", "p1", "new"));
+    assert_eq!(world.on_server("Flag/f1").unwrap(), flag("f1", "p1", "cat"));
+}
+
+#[test]
+fn many_edits_go_in_several_pushes() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    let lines: Vec<String> = (0..450).map(|number| flag(&format!("f{number}"), "p1", "x")).collect();
+    let lines = lines.join("\n");
+    let source = keepwell_store::ImportSource::reader("lines", lines.as_bytes());
+    one.session().import(source, &Default::default(), &mut |_| ()).unwrap();
+    assert_eq!(one.sync().applied, 451);
+    assert_eq!(two.sync().stored, 451);
+    assert_eq!(two.read("Flag/f449").unwrap(), flag("f449", "p1", "x"));
+}
+
+#[test]
+fn what_was_there_before_the_enrolment_is_sent_and_local_types_are_not() {
+    let world = World::new();
+    let device = world.stranger("d1");
+    device.save(&patient("p1", BORN));
+    device.save(&flag("f1", "p1", "before"));
+    device.save(&flag("f2", "p1", "gone"));
+    device.delete("Flag/f2");
+    device.client.set_local_types(&[kind("Basic")]).unwrap();
+    world.grant("ann", "p1");
+    world.enrol(&device, "ann");
+    device.save(
+        r#"{"resourceType":"Basic","id":"b1","code":{"text":"mine"},"subject":{"reference":"Patient/p1"}}"#,
+    );
+    device.sync();
+    assert!(world.on_server("Patient/p1").is_some() && world.on_server("Flag/f1").is_some());
+    assert_eq!((world.on_server("Flag/f2"), world.on_server("Basic/b1")), (None, None));
+    assert!(device.read("Basic/b1").is_some());
+    assert_eq!(device.client.status().unwrap().local_types, [kind("Basic")]);
+    assert!(matches!(device.client.public_key(), Err(Error::AlreadyEnrolled)));
+}
+
+#[test]
+fn a_lost_scope_leaves_no_word_on_the_device() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", r#","name":[{"family":"Plantedname"}]"#));
+    one.save(&flag("f1", "p1", "plantedword"));
+    one.sync();
+    two.sync();
+    two.save(&flag("f1", "p1", "plantedword unsent"));
+    world.revoke("bob", "p1");
+    two.sync();
+    // What had not been sent is in the server's archive.
+    assert_eq!(world.backend.archived(0).unwrap().len(), 1);
+    two.sync();
+    for name in ["Patient/p1", "Flag/f1"] {
+        assert_eq!(two.read(name), None);
+    }
+    let session = two.session();
+    assert_eq!(session.search("Patient?name=Plantedname").unwrap().entries.len(), 0);
+    assert!(session.vread(kind("Flag"), "f1", 1).is_err());
+    assert_eq!(words_in_tables(&two, "lanted"), Vec::<String>::new());
+    assert!(
+        words_in_tables(&one, "d1").contains(&"sync_setting".to_owned()),
+        "the search finds what is there"
+    );
+}
+
+/// Tables with a text or blob that has this word, uncompressed.
+fn words_in_tables(device: &common::Device, word: &str) -> Vec<String> {
+    device
+        .session()
+        .view(keepwell_store::audit::Action::Search, None, |view| -> keepwell_store::Result<_> {
+            let connection = view.connection();
+            let mut names = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+            let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let mut found = Vec::new();
+            for name in names {
+                let mut statement = connection.prepare(&format!("SELECT * FROM {name}"))?;
+                let columns = statement.column_count();
+                let mut rows = statement.query([])?;
+                while let Some(row) = rows.next()? {
+                    let has_word = (0..columns).any(|place| {
+                        let bytes = row.get_ref(place).unwrap().as_bytes().unwrap_or_default();
+                        bytes.windows(word.len()).any(|part| part == word.as_bytes())
+                    });
+                    if has_word {
+                        found.push(name.clone());
+                        break;
+                    }
+                }
+            }
+            Ok(found)
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_genuine_order_wipes_and_a_forged_one_does_not() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    device.save(&patient("p1", BORN));
+    device.sync();
+    let mut order = WipeOrder {
+        id: id("w1"),
+        tenant: id("clinic"),
+        device: id("d1"),
+        at: world.now(),
+        sig: Base64(vec![0; 64]),
+    };
+    world.backend.set_device_state(&id("d1"), &DeviceState::Wipe(order.clone())).unwrap();
+    let forged = device.client.sync(&Cancel::default(), &mut |_| ());
+    assert!(matches!(forged, Err(Error::Message(keepwell_protocol::Error::Signature))));
+    assert!(device.read("Patient/p1").is_some());
+
+    order.sig = Base64(world.wipe.sign(&order.signed_bytes()).as_ref().to_vec());
+    world.backend.set_device_state(&id("d1"), &DeviceState::Wipe(order)).unwrap();
+    let wiped = device.client.sync(&Cancel::default(), &mut |_| ());
+    assert!(matches!(wiped, Err(Error::Wiped)));
+    assert!(!device.place().join("store.db").exists() && !device.place().join("store.keys").exists());
+    assert!(matches!(world.backend.devices().unwrap()[0].state, DeviceState::Wiped(_)), "the receipt came");
+}
+
+#[test]
+fn a_device_that_was_locked_out_locks() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    device.sync();
+    world.backend.set_device_state(&id("d1"), &DeviceState::Revoked).unwrap();
+    let refused = device.client.sync(&Cancel::default(), &mut |_| ());
+    assert!(matches!(refused, Err(Error::LeaseOver)));
+    assert_eq!(device.store.state(), State::Locked);
+}
+
+#[test]
+fn a_lease_that_is_over_locks_until_the_server_was_met() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    device.save(&patient("p1", BORN));
+    device.sync();
+    let lease = device.client.status().unwrap().lease.unwrap();
+    assert_eq!(lease.until.ms() - lease.issued.ms(), 14 * DAY_MS);
+    for _ in 0..15 {
+        world.clock.sleep(std::time::Duration::from_millis(DAY_MS.unsigned_abs()));
+    }
+    // The idle time of the store is over too.
+    device.store.lock().unwrap();
+    device.store.unlock(None).unwrap();
+    let client = world.client(&device.store, &device.sync);
+    client.set_transport(Box::new(Unreachable));
+    assert!(matches!(client.sync(&Cancel::default(), &mut |_| ()), Err(Error::LeaseOver)));
+    assert_eq!(device.store.state(), State::Locked);
+
+    device.store.unlock(None).unwrap();
+    let client = world.client(&device.store, &device.sync);
+    client.set_transport(world.transport(&device.id, Vec::new()));
+    assert_eq!(client.sync(&Cancel::default(), &mut |_| ()).unwrap().last_problem, None);
+    assert!(client.status().unwrap().lease.unwrap().until > lease.until);
+}
+
+/// A network that is down.
+struct Unreachable;
+
+impl keepwell_client::Transport for Unreachable {
+    fn exchange(&mut self, _: &keepwell_engine::Request, _: &[u8], _: &Cancel) -> keepwell_client::Exchange {
+        keepwell_client::Exchange::failed(468)
+    }
+
+    fn wait(
+        &mut self,
+        _: Option<std::time::Duration>,
+        _: &keepwell_client::Signal,
+    ) -> Option<keepwell_protocol::Hint> {
+        None
+    }
+
+    fn send_receipt(&mut self, _: &keepwell_protocol::WipeReceipt) -> keepwell_client::Result<()> {
+        Err(Error::NotEnrolled)
+    }
+}
+
+#[test]
+fn a_restored_archive_begins_another_life_and_loses_nothing() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.sync();
+    one.save(&flag("f1", "p1", "archived"));
+    let passphrase = Passcode::new("correct horse battery".to_owned()).unwrap();
+    let mut archive = Vec::new();
+    one.session().elevate(None).unwrap().archive(&passphrase, &mut archive).unwrap();
+    one.save(&flag("f1", "p1", "later"));
+    one.save(&flag("f2", "p1", "later"));
+    one.sync();
+
+    let directory = tempfile::TempDir::new().unwrap();
+    let (sync, keychain) = (SyncExtension::new(), Arc::new(MemoryKeychain::new()));
+    let options = world.options(&sync, &keychain);
+    let store =
+        Store::restore(&mut &archive[..], &passphrase, &directory.path().join("store"), options, None)
+            .unwrap();
+    let mut options = ClientOptions::new(actor());
+    options.clock = world.clock.clone();
+    let client = Client::new(store, sync, options);
+    client.set_transport(world.transport(&one.id, Vec::new()));
+    let report = client.sync(&Cancel::default(), &mut |_| ()).unwrap();
+    assert_eq!((report.incarnations, report.last_problem), (1, None));
+    // The edit that the archive held met its own later self: a person is asked, and nothing is lost.
+    assert_eq!(world.on_server("Flag/f1").unwrap(), flag("f1", "p1", "later"));
+    let conflicts = client.conflicts().unwrap();
+    assert_eq!(conflicts.len(), 1);
+    two.sync();
+    assert_eq!(two.read("Flag/f2").unwrap(), flag("f2", "p1", "later"));
+    assert_eq!(client.sync(&Cancel::default(), &mut |_| ()).unwrap().incarnations, 1);
+}
+
+#[test]
+fn large_attachments_travel_with_their_resources() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    let document = |data: &str| {
+        format!(
+            r#"{{"resourceType":"DocumentReference","id":"x1","status":"current","subject":{{"reference":"Patient/p1"}},"content":[{{"attachment":{{"contentType":"text/plain","data":"{data}"}}}}]}}"#
+        )
+    };
+    one.save(&document(&"QUJD".repeat(20_000)));
+    one.sync();
+    two.sync();
+    assert_eq!(two.read("DocumentReference/x1").unwrap(), document(&"QUJD".repeat(20_000)));
+    two.save(&document(&"REVG".repeat(20_000)));
+    two.sync();
+    one.sync();
+    assert_eq!(one.read("DocumentReference/x1").unwrap(), document(&"REVG".repeat(20_000)));
+}
+
+#[test]
+fn a_cancelled_round_goes_on_where_it_was() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    device.save(&patient("p1", BORN));
+    let cancel = Cancel::default();
+    cancel.cancel();
+    assert!(matches!(device.client.sync(&cancel, &mut |_| ()), Err(Error::Cancelled)));
+    assert_eq!((device.client.status().unwrap().pending, world.on_server("Patient/p1")), (1, None));
+    assert_eq!(device.sync().applied, 1);
+    assert_eq!(world.on_server("Patient/p1"), device.read("Patient/p1"));
+}
+
+#[test]
+fn the_background_sends_what_is_saved_and_pauses_when_told() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    let background = device.client.start().unwrap();
+    device.save(&patient("p1", BORN));
+    wait_for(|| world.on_server("Patient/p1").is_some());
+    background.set_policy(keepwell_client::Policy { is_paused: true, ..Default::default() });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    device.save(&flag("f1", "p1", "paused"));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(world.on_server("Flag/f1"), None);
+    background.set_policy(keepwell_client::Policy::default());
+    wait_for(|| world.on_server("Flag/f1").is_some());
+    assert_eq!(background.report().applied, 2);
+    background.stop().unwrap();
+}
+
+fn wait_for(mut condition: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it did not happen within five seconds");
+}
