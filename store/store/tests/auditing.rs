@@ -17,8 +17,8 @@ use keepwell_store::fhir::patch::PatchFormat;
 use keepwell_store::query::Handling;
 use keepwell_store::vault::{Passcode, Suspicion};
 use keepwell_store::{
-    Actor, ExportOptions, HistoryQuery, ImportOptions, ImportSource, Precondition, Privileged, Session,
-    Store, VerifyOptions,
+    Actor, Error, ExportOptions, HistoryQuery, ImportOptions, ImportSource, Precondition, Privileged,
+    Session, Store, VerifyOptions, View,
 };
 
 /// The name of a call, the action that its record must name, and how it is made.
@@ -26,7 +26,7 @@ type Call = (&'static str, Action, fn(&Session));
 type PrivilegedCall = (&'static str, Action, for<'s> fn(&Privileged<'s>));
 
 /// The calls of a session. Each succeeds on a store with `Patient/p`, which has an attachment.
-const SESSION: [Call; 29] = [
+const SESSION: [Call; 30] = [
     ("create", Action::Create, |session| drop(session.create(patient(), &body("x", "B")).unwrap())),
     ("create_if_none_exist", Action::Create, |session| {
         session.create_if_none_exist(patient(), &body("x", "C"), "identifier=none").unwrap();
@@ -85,6 +85,12 @@ const SESSION: [Call; 29] = [
                 transaction.put(patient(), "t", &body("t", "T"), false)
             })
             .unwrap();
+    }),
+    ("view_noting", Action::SyncSend, |session| {
+        let shown = |view: &mut View<'_>| {
+            Ok::<_, Error>((view.current(patient(), "p")?.is_some(), Some("{}".to_owned())))
+        };
+        assert!(session.view_noting(Action::SyncSend, shown).unwrap());
     }),
     ("view", Action::SyncSend, |session| {
         session.view(Action::SyncSend, None, |view| view.current(patient(), "p")).unwrap();
