@@ -31,3 +31,7 @@ demo *ARGS:
 # Speed and size over FILES, with the bare SQLCipher baseline in the same process
 bench +FILES:
     cargo run --release --locked --package keepwell -- bench store --json --data {{FILES}}
+
+# The sync simulator over many seeds
+simulate SEEDS *ARGS:
+    cargo run --release --locked --package keepwell-simulator -- --seeds {{SEEDS}} {{ARGS}}

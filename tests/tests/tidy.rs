@@ -35,6 +35,11 @@ const EDGES: &[Edges] = &[
         &["keepwell-backend", "keepwell-protocol", "keepwell-store"],
         &["keepwell-backend"],
     ),
+    (
+        "keepwell-simulator",
+        &["keepwell-backend", "keepwell-engine", "keepwell-fhir", "keepwell-protocol"],
+        &[],
+    ),
     ("keepwell-tls", &[], &["keepwell-tls"]),
     (
         "keepwell-server",

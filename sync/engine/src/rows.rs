@@ -17,6 +17,8 @@ struct Theirs {
     at: Option<Instant>,
     /// None if it was deleted.
     content: Option<Body>,
+    /// The scope whose row told it.
+    scope: Option<Scope>,
 }
 
 /// What became of an edit that met another version.
@@ -72,6 +74,7 @@ impl<R: Replica> Turn<'_, R> {
             None => return Ok(()),
         };
         let is_in_flight = self.is_in_flight(&row.key)?;
+        let known = self.replica.known(&row.key)?;
         match row.state {
             RowState::Left => {
                 if is_in_flight && Defect::HoldsLeft.is_on() {
@@ -81,10 +84,17 @@ impl<R: Replica> Turn<'_, R> {
                 return self.recheck(&row.key);
             }
             // The tombstone of a resource that never was here is of no use.
-            RowState::Deleted
-                if self.replica.known(&row.key)?.is_none() && self.replica.base(&row.key)?.is_none() =>
-            {
+            RowState::Deleted if known.is_none() && self.replica.base(&row.key)?.is_none() => {
                 return self.replica.remove_member(&row.scope, &row.key);
+            }
+            // It was made anew since, elsewhere.
+            RowState::Deleted
+                if known.is_some_and(|known| {
+                    !known.doubtful && known.hash.is_some() && known.version > row.version
+                }) =>
+            {
+                self.replica.remove_member(&row.scope, &row.key)?;
+                return self.recheck(&row.key);
             }
             _ => self.replica.add_member(&row.scope, &row.key, round)?,
         }
@@ -94,6 +104,10 @@ impl<R: Replica> Turn<'_, R> {
     /// Keeps the newest row until the mutation in flight is settled.
     fn hold(&mut self, row: Row) -> Result<(), R::Error> {
         let held = self.replica.held(&row.key)?;
+        let known = self.replica.known(&row.key)?;
+        if row.state != RowState::Deleted && is_tombstone(held.as_ref(), known.as_ref()) {
+            self.leave_tombstone(&row.key, Some(&row.scope))?;
+        }
         if held.is_none_or(|held| held.position <= row.position) {
             self.replica.set_held(&row.key, Some(&row))?;
         }
@@ -109,7 +123,8 @@ impl<R: Replica> Turn<'_, R> {
             return Ok(());
         }
         // All scopes of it may have been lost since.
-        if self.replica.memberships(key)?.is_empty() {
+        let is_unplaced = self.replica.known(key)?.is_some_and(|known| known.unplaced.is_some());
+        if self.replica.memberships(key)?.is_empty() && !is_unplaced {
             return Ok(());
         }
         if Defect::TakesOldHeld.is_on()
@@ -140,7 +155,7 @@ impl<R: Replica> Turn<'_, R> {
             // It was sent from here, and is no longer here.
             _ => return self.rehydrate(&row.scope),
         };
-        let theirs = Theirs { version: row.version, at: row.at, content };
+        let theirs = Theirs { version: row.version, at: row.at, content, scope: Some(row.scope) };
         match self.replica.base(&row.key)? {
             Some(base) => self.rebase(&row.key, known, base, theirs),
             None => {
@@ -172,6 +187,9 @@ impl<R: Replica> Turn<'_, R> {
                 self.replica.set_blob(&BlobState { blob, have: 0, sent: blob.size, upload: None })?;
             }
         }
+        if theirs.content.is_some() && theirs.scope.is_some() && is_tombstone(None, before.as_ref()) {
+            self.leave_tombstone(key, theirs.scope.as_ref())?;
+        }
         let known = Known {
             version: theirs.version,
             hash: hash(theirs.content.as_ref()),
@@ -180,6 +198,18 @@ impl<R: Replica> Turn<'_, R> {
             doubtful: false,
         };
         self.replica.set_known(key, Some(&known))
+    }
+
+    /// A resource that was made anew is in the scopes that are told with that, not in those of its tombstone.
+    pub(crate) fn leave_tombstone(
+        &mut self,
+        key: &ResourceKey,
+        told: Option<&Scope>,
+    ) -> Result<(), R::Error> {
+        for scope in self.replica.memberships(key)?.iter().filter(|scope| Some(*scope) != told) {
+            self.replica.remove_member(scope, key)?;
+        }
+        Ok(())
     }
 
     /// Another version came while an edit waits: the edit is joined with it, or loses.
@@ -282,6 +312,11 @@ impl<R: Replica> Turn<'_, R> {
     ) -> Result<Option<Row>, R::Error> {
         let held = self.replica.held(key)?;
         self.replica.set_held(key, None)?;
+        let known = self.replica.known(key)?;
+        let is_live = |row: &Row| row.state != RowState::Deleted;
+        if current.as_ref().is_some_and(is_live) && is_tombstone(held.as_ref(), known.as_ref()) {
+            self.leave_tombstone(key, None)?;
+        }
         let held = held.filter(|row| matches!(row.state, RowState::In(_) | RowState::Deleted));
         let position = |row: &Option<Row>| row.as_ref().map_or(Position::ZERO, |row| row.position);
         Ok(if position(&held) > position(&current) { held } else { current })
@@ -292,7 +327,20 @@ impl<R: Replica> Turn<'_, R> {
         if let Some(known) = self.replica.known(&row.key)?.filter(|known| row.version < known.version) {
             self.replica.set_known(&row.key, Some(&Known { doubtful: true, own: false, ..known }))?;
         }
-        self.take(row)
+        let (key, position) = (row.key.clone(), row.position);
+        self.take(row)?;
+        self.wait_for_scopes(&key, position)
+    }
+
+    /// In which scopes a row of an outcome is, only pages say: it may be ahead of them, and out again when they come.
+    fn wait_for_scopes(&mut self, key: &ResourceKey, position: Position) -> Result<(), R::Error> {
+        match self.replica.known(key)? {
+            Some(known) => {
+                let unplaced = known.unplaced.max(Some(position));
+                self.replica.set_known(key, Some(&Known { unplaced, ..known }))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets readers see the row of an outcome, and forgets any edit.
@@ -301,23 +349,33 @@ impl<R: Replica> Turn<'_, R> {
             RowState::In(body) => Some(body),
             _ => None,
         };
-        let theirs = Theirs { version: row.version, at: row.at, content };
+        let theirs = Theirs { version: row.version, at: row.at, content, scope: None };
         let known = self.replica.known(&row.key)?;
         self.replica.set_base(&row.key, None)?;
         self.show(&row.key, &theirs)?;
-        self.learn(&row.key, known, &theirs)
+        self.learn(&row.key, known, &theirs)?;
+        self.wait_for_scopes(&row.key, row.position)
     }
 
     /// Lets readers see what the server has, as it was when the resource was first edited.
     pub(crate) fn show_base(&mut self, key: &ResourceKey, base: &Base) -> Result<(), R::Error> {
         self.replica.set_base(key, None)?;
         match self.replica.known(key)? {
-            Some(known) => {
-                self.show(key, &Theirs { version: known.version, at: None, content: base.content.clone() })
-            }
+            Some(known) => self.show(
+                key,
+                &Theirs { version: known.version, at: None, content: base.content.clone(), scope: None },
+            ),
             // The server never had it.
             None => self.replica.purge(key),
         }
+    }
+}
+
+/// Whether the newest that pages told of a resource is that it was deleted.
+pub(crate) fn is_tombstone(held: Option<&Row>, known: Option<&Known>) -> bool {
+    match held {
+        Some(held) => held.state == RowState::Deleted,
+        None => known.is_some_and(|known| known.hash.is_none()),
     }
 }
 

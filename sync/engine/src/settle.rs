@@ -2,12 +2,13 @@
 
 use keepwell_protocol::{
     Body, Frozen, Mutation, Operation, Outcome, ParkKind, ParkReason, Payload, Position, ResourceKey, Row,
-    RowState, Settlement, Version,
+    Settlement, Version,
 };
 
 use crate::defect::Defect;
 use crate::edited::{Waiting, waiting};
 use crate::replica::{Base, ConflictRecord, Known, Replica};
+use crate::rows::is_tombstone;
 use crate::turn::{Turn, hash};
 
 impl<R: Replica> Turn<'_, R> {
@@ -76,9 +77,13 @@ impl<R: Replica> Turn<'_, R> {
             version,
             hash: hash(sent.as_ref()),
             unplaced: position.or_else(|| before.as_ref().and_then(|known| known.unplaced)),
-            own: position.is_some() || before.is_some_and(|known| known.own),
+            own: position.is_some() || before.as_ref().is_some_and(|known| known.own),
             doubtful: false,
         };
+        let held = self.replica.held(key)?;
+        if sent.is_some() && is_tombstone(held.as_ref(), before.as_ref()) {
+            self.leave_tombstone(key, None)?;
+        }
         self.replica.set_known(key, Some(&known))?;
         if self.replica.content(key)? == sent {
             self.replica.set_base(key, None)?;
@@ -96,11 +101,8 @@ impl<R: Replica> Turn<'_, R> {
             let waits = mutation.operation == Operation::Create;
             return if waits { Ok(()) } else { self.lose(key, ParkKind::Gone) };
         };
-        if let Some(held) = self.scopes.get(&row.scope) {
-            if row.state != RowState::Deleted || self.replica.known(key)?.is_some() {
-                self.replica.add_member(&row.scope, key, held.round)?;
-            }
-        } else if self.replica.memberships(key)?.is_empty() && !Defect::TakesUnheldConflict.is_on() {
+        let is_held = self.scopes.contains_key(&row.scope) || Defect::TakesUnheldConflict.is_on();
+        if !is_held && self.replica.memberships(key)?.is_empty() {
             return self.lose(key, ParkKind::ScopeLost);
         }
         if row.version == mutation.base {
@@ -139,10 +141,8 @@ impl<R: Replica> Turn<'_, R> {
                 self.forget(key)
             };
         };
-        match self.scopes.get(&row.scope) {
-            Some(held) => self.replica.add_member(&row.scope, key, held.round)?,
-            None if self.replica.memberships(key)?.is_empty() => return self.forget(key),
-            None => {}
+        if !self.scopes.contains_key(&row.scope) && self.replica.memberships(key)?.is_empty() {
+            return self.forget(key);
         }
         self.show_current(row)
     }

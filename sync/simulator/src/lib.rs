@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod content;
+mod device;
+mod fault;
+mod network;
+mod random;
+mod run;
+mod violation;
+mod world;
+
+pub use fault::Fault;
+pub use run::{Plan, Played, STEPS};
+pub use violation::Violation;

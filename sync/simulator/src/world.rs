@@ -1,0 +1,715 @@
+//! The world: devices, a server, a network between them, and time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keepwell_backend::{Access, Backend as _, DeviceState, MemoryBackend, Redeemed, Retention, Snapshot};
+use keepwell_engine::{Effect, Event};
+use keepwell_fhir::Instant;
+use keepwell_protocol::{
+    Base64, Epoch, Hash, Id, Incarnation, ResourceKey, Scope, Sequence, Version, WipeOrder,
+};
+
+use crate::content::Content;
+use crate::device::{Backup, Device};
+use crate::fault::Fault;
+use crate::network::Packet;
+use crate::random::{Random, fold};
+use crate::run::Plan;
+use crate::violation::{Step, Violation};
+
+/// Patients of the world, each a scope.
+const PATIENTS: usize = 3;
+/// Devices at the beginning, each of a user of its own.
+const DEVICES: usize = 4;
+/// The server's time at the beginning: 2026-01-01.
+const EPOCH_MS: u64 = 1_767_225_600_000;
+/// Rounds in which everything must be done once nothing goes wrong any more.
+const ROUNDS_MAX: usize = 60;
+
+/// A value that was saved on a device.
+pub(crate) struct Save {
+    pub(crate) device: usize,
+    pub(crate) key: ResourceKey,
+    pub(crate) field: String,
+    pub(crate) value: String,
+    pub(crate) number: u64,
+    /// The world itself threw it away: with a restored database, a wiped device, a server's lost end.
+    pub(crate) is_excused: bool,
+}
+
+/// One generator for each concern.
+pub(crate) struct Concerns {
+    pub(crate) order: Random,
+    pub(crate) work: Random,
+    pub(crate) network: Random,
+    pub(crate) disk: Random,
+    pub(crate) clock: Random,
+    pub(crate) access: Random,
+}
+
+/// A mutation, by device, incarnation and number.
+type Name = (Id, Incarnation, Sequence);
+
+pub(crate) struct World<'p> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) server: MemoryBackend,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) packets: Vec<Packet>,
+    pub(crate) random: Concerns,
+    pub(crate) now_ms: u64,
+    pub(crate) faults: BTreeMap<Fault, u64>,
+    pub(crate) applied: BTreeMap<Name, (ResourceKey, Version)>,
+    pub(crate) trace: u64,
+    numbers: u64,
+    pub(crate) saves: Vec<Save>,
+    pairs: Vec<(ResourceKey, ResourceKey)>,
+    /// What the server wrote as one: resources and their versions.
+    pub(crate) transactions: Vec<Vec<(ResourceKey, Version)>>,
+    /// Resources that were deleted, and not made anew on purpose.
+    pub(crate) deleted: BTreeSet<ResourceKey>,
+    backup: Option<Snapshot>,
+    epochs: u64,
+    pub(crate) is_calm: bool,
+}
+
+impl<'p> World<'p> {
+    pub(crate) fn new(plan: &'p Plan) -> Self {
+        let random = |concern| Random::new(plan.seed, concern);
+        let server = MemoryBackend::new(id("clinic"), Epoch::new(1 + plan.seed * 1_000));
+        let mut world = Self {
+            plan,
+            server: server.with_defects(plan.server_defect),
+            devices: Vec::new(),
+            packets: Vec::new(),
+            random: Concerns {
+                order: random("order"),
+                work: random("work"),
+                network: random("network"),
+                disk: random("disk"),
+                clock: random("clock"),
+                access: random("access"),
+            },
+            now_ms: 1_000,
+            faults: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            trace: 0xcbf2_9ce4_8422_2325,
+            numbers: 0,
+            saves: Vec::new(),
+            pairs: Vec::new(),
+            transactions: Vec::new(),
+            deleted: BTreeSet::new(),
+            backup: None,
+            epochs: 1,
+            is_calm: false,
+        };
+        world.enrol_all();
+        world
+    }
+
+    fn enrol_all(&mut self) {
+        for number in 0..DEVICES {
+            let (device, user) = (id(&format!("d{number}")), id(&format!("u{number}")));
+            let code = Hash::of(device.as_str().as_bytes());
+            self.server.keep_invitation(&code, b"open").expect("memory does not fail");
+            let redeemed = Redeemed {
+                record: b"used".to_vec(),
+                device: device.clone(),
+                user: user.clone(),
+                name: "tablet".to_owned(),
+                key: code,
+                serial: "1".to_owned(),
+                lease_key: None,
+            };
+            let at = self.at();
+            self.server.enrol(&code, &mut |_| Ok(redeemed.clone()), at).expect("the invitation is open");
+            for patient in 0..PATIENTS {
+                if self.random.access.per_mille(600) || patient == number % PATIENTS {
+                    self.server.grant(&user, &scope(patient), Access::Write).expect("memory does not fail");
+                }
+            }
+            self.devices.push(Device::new(device, user, self.plan.seed));
+        }
+    }
+
+    /// The server's time.
+    pub(crate) fn at(&self) -> Instant {
+        Instant::from_ms(i64::try_from(EPOCH_MS + self.now_ms).unwrap_or(i64::MAX))
+    }
+
+    /// Whether this goes wrong now: never any more once it is calm.
+    pub(crate) fn happens(&mut self, fault: Fault, is_hit: bool) -> bool {
+        let happens = is_hit && !self.is_calm && !self.plan.without.contains(&fault);
+        if happens {
+            *self.faults.entry(fault).or_default() += 1;
+        }
+        happens
+    }
+
+    pub(crate) fn note(&mut self, what: &str, number: u64) {
+        self.trace = fold(fold(self.trace, what.as_bytes()), &number.to_be_bytes());
+    }
+
+    /// One step: somebody does something, or a message arrives, or something breaks.
+    pub(crate) fn step(&mut self) -> Step {
+        self.now_ms += self.random.clock.next() % 3_000;
+        let which = self.random.order.below(1_000);
+        let device = self.random.order.below(self.devices.len());
+        self.note("step", (which * 16 + device) as u64);
+        match which {
+            0..280 => self.save(device)?,
+            280..480 => self.poke(device)?,
+            480..860 => self.deliver_one()?,
+            860..900 => self.change_access(),
+            900..925 => self.edit_elsewhere()?,
+            925..935 => self.collect(),
+            935..945 => self.back_up(device),
+            945..952 => self.restore(device)?,
+            952..954 => self.clone_device(device)?,
+            954..957 => self.back_up_server(),
+            957..960 => self.restore_server(),
+            960..962 => self.begin_epoch(),
+            962..970 => self.set_clock(device),
+            970..972 => self.wipe(device),
+            _ => self.crash(device),
+        }
+        self.note("clock", self.server.horizon().map_or(0, |horizon| horizon.clock.get()));
+        Ok(())
+    }
+
+    /// An event reaches a device, whose process may die over it.
+    pub(crate) fn tell(&mut self, device: usize, event: Event) -> Step {
+        if self.devices[device].is_wiped {
+            return Ok(());
+        }
+        let dies = self.random.disk.below(1_000);
+        let dies = self.happens(Fault::Crash, dies < 15).then_some(dies);
+        let own = &self.devices[device];
+        let before = dies.filter(|dies| *dies < 8).map(|_| (own.replica.clone(), own.seen.clone()));
+        let now_ms = self.now_ms;
+        let (mut effects, missing) = self.devices[device].handle(event, now_ms)?;
+        self.check_missing(device, missing)?;
+        self.devices[device].check_transactions(&self.transactions)?;
+        self.check_divergence(device)?;
+        if let Some(before) = before {
+            // The commit did not reach the disk, and nothing was sent.
+            (self.devices[device].replica, self.devices[device].seen) = before;
+            effects.clear();
+        } else if dies.is_some() {
+            effects.truncate(self.random.disk.below(effects.len() + 1));
+        }
+        self.note("effects", effects.len() as u64);
+        self.follow(device, effects);
+        if dies.is_some() {
+            self.devices[device].restart();
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, device: usize, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { ticket, request } => {
+                    let life = self.devices[device].life;
+                    self.packets.push(Packet::new(device, life, ticket, request));
+                }
+                Effect::Wipe(_) => self.forget_device(device),
+                _ => {}
+            }
+        }
+    }
+
+    fn forget_device(&mut self, device: usize) {
+        let gone = &mut self.devices[device];
+        gone.is_wiped = true;
+        gone.replace(keepwell_engine::MemoryReplica::new());
+        for save in self.saves.iter_mut().filter(|save| save.device == device) {
+            save.is_excused = true;
+        }
+    }
+
+    /// I11: what a person saved does not disappear without a record, unless it became a version before.
+    fn check_missing(&self, device: usize, missing: Vec<(ResourceKey, String)>) -> Step {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let kept = self.kept_values();
+        match missing.into_iter().find(|edit| !kept.contains(edit)) {
+            Some((key, value)) => {
+                let detail =
+                    format!("{} {value} in {key} disappeared without a record", self.devices[device].id);
+                Err(Violation::new("I11", detail))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// I6: a digest that differs means that something was lost or kept on the way.
+    fn check_divergence(&self, device: usize) -> Step {
+        let device = &self.devices[device];
+        if device.engine.report().diverged == 0 {
+            return Ok(());
+        }
+        let known: BTreeMap<_, _> = device.replica.all_known().collect();
+        let mut differences = Vec::new();
+        for held in self.server.grants(&device.user).expect("memory does not fail") {
+            let theirs =
+                self.server.inspect(|tenant| tenant.members(&held.scope)).expect("memory does not fail");
+            let theirs: BTreeMap<_, _> =
+                theirs.into_iter().map(|member| (member.key, Some(member.version))).collect();
+            let live = |key: &&ResourceKey| known.get(key).is_some_and(|known| known.hash.is_some());
+            let mine: BTreeMap<_, _> = device
+                .replica
+                .members_of(&held.scope)
+                .filter(live)
+                .map(|key| (key.clone(), known.get(key).map(|known| known.version)))
+                .collect();
+            for key in mine.keys().chain(theirs.keys()).filter(|key| mine.get(*key) != theirs.get(*key)) {
+                let (mine, theirs) = (mine.get(key).copied().flatten(), theirs.get(key).copied().flatten());
+                differences.push(format!("{} {key}: {mine:?} here, {theirs:?} there", held.scope));
+            }
+        }
+        Err(Violation::new("I6", format!("{} differs: {}", device.id, differences.join("; "))))
+    }
+
+    fn poke(&mut self, device: usize) -> Step {
+        let horizon = self.server.horizon().expect("memory does not fail");
+        let event = match self.random.work.below(10) {
+            0..4 => Event::Tick,
+            4..6 => Event::Edited,
+            6 => Event::Online,
+            7..9 => Event::SyncNow,
+            _ => Event::Hint(keepwell_protocol::Hint {
+                epoch: horizon.epoch,
+                clock: horizon.clock,
+                scopes: Vec::new(),
+            }),
+        };
+        self.tell(device, event)
+    }
+
+    /// A person saves, one resource or two as one.
+    fn save(&mut self, device: usize) -> Step {
+        if self.devices[device].is_wiped {
+            return Ok(());
+        }
+        let which = self.random.work.below(1_000);
+        let is_group = self.random.work.per_mille(150);
+        if self.happens(Fault::Group, is_group) {
+            self.save_pair(device);
+        } else {
+            self.save_one(device, which);
+        }
+        if self.random.work.per_mille(300) { self.tell(device, Event::Edited) } else { Ok(()) }
+    }
+
+    /// A patient whom the device holds, or any.
+    fn patient(&mut self, device: usize) -> Option<String> {
+        let is_foreign = self.random.work.per_mille(30);
+        if self.happens(Fault::Foreign, is_foreign) {
+            return Some(format!("p{}", self.random.work.below(PATIENTS)));
+        }
+        let replica = &mut self.devices[device].replica;
+        let Ok(scopes) = keepwell_engine::Replica::scopes(replica);
+        let held: Vec<String> = scopes
+            .iter()
+            .filter(|held| held.scope.kind() == "Patient")
+            .map(|held| held.scope.name().to_owned())
+            .collect();
+        self.random.work.pick(&held).cloned()
+    }
+
+    fn save_one(&mut self, device: usize, which: usize) {
+        let paired: BTreeSet<ResourceKey> =
+            self.pairs.iter().flat_map(|(one, two)| [one.clone(), two.clone()]).collect();
+        let live: Vec<(ResourceKey, Content)> = self.devices[device]
+            .replica
+            .contents()
+            .filter(|(key, _)| !paired.contains(*key))
+            .map(|(key, body)| (key.clone(), Content::of(body)))
+            .collect();
+        let chosen = self.random.work.pick(&live).cloned();
+        match chosen {
+            Some((key, mut content)) if which >= 250 => {
+                if which >= 920 {
+                    self.delete(device, &key);
+                    return;
+                }
+                let field = format!("f{}", self.random.work.below(4));
+                let value = self.next_value();
+                content.fields.insert(field.clone(), value.clone());
+                content.is_invalid = {
+                    let is_hit = self.random.work.per_mille(20);
+                    self.happens(Fault::Invalid, is_hit)
+                };
+                self.note_save(device, &key, &field, value);
+                self.devices[device].save(&key, Some(content.to_body(&key)), None);
+            }
+            _ => self.create(device),
+        }
+    }
+
+    fn create(&mut self, device: usize) {
+        let Some(patient) = self.patient(device) else { return };
+        // Sometimes one that was deleted, on purpose.
+        let tombstones: Vec<ResourceKey> = self.devices[device]
+            .replica
+            .all_known()
+            .filter(|(_, known)| known.hash.is_none())
+            .map(|(key, _)| key.clone())
+            .collect();
+        let again =
+            if self.random.work.per_mille(150) { self.random.work.pick(&tombstones).cloned() } else { None };
+        let again = again.filter(|key| self.devices[device].replica.contents().all(|(own, _)| own != key));
+        let value = self.next_value();
+        let key = again.unwrap_or_else(|| {
+            let kind = if self.random.work.per_mille(300) { "Flag" } else { "Basic" };
+            key(kind, &format!("r{}", self.numbers))
+        });
+        let content = Content {
+            patient,
+            fields: BTreeMap::from([("f0".to_owned(), value.clone())]),
+            is_long: self.random.work.per_mille(150),
+            is_invalid: false,
+        };
+        self.note_save(device, &key, "f0", value);
+        self.devices[device].save(&key, Some(content.to_body(&key)), None);
+    }
+
+    fn delete(&mut self, device: usize, key: &ResourceKey) {
+        self.excuse_deleted(device, key);
+        self.devices[device].save(key, None, None);
+    }
+
+    fn excuse_deleted(&mut self, device: usize, key: &ResourceKey) {
+        for save in self.saves.iter_mut().filter(|save| save.device == device && save.key == *key) {
+            save.is_excused = true;
+        }
+    }
+
+    /// Two resources that always say the same, edited as one.
+    fn save_pair(&mut self, device: usize) {
+        let here: BTreeSet<ResourceKey> =
+            self.devices[device].replica.contents().map(|(key, _)| key.clone()).collect();
+        let both = |pair: &&(ResourceKey, ResourceKey)| here.contains(&pair.0) && here.contains(&pair.1);
+        let known: Vec<(ResourceKey, ResourceKey)> = self.pairs.iter().filter(both).cloned().collect();
+        let chosen =
+            if self.random.work.per_mille(700) { self.random.work.pick(&known).cloned() } else { None };
+        let value = self.next_value();
+        let transaction = Some(self.devices[device].order + 1);
+        let pair = match chosen {
+            Some(pair) => pair,
+            None => {
+                let kind = if self.random.work.per_mille(500) { "Flag" } else { "Basic" };
+                let pair =
+                    (key(kind, &format!("a{}", self.numbers)), key("Basic", &format!("b{}", self.numbers)));
+                self.pairs.push(pair.clone());
+                pair
+            }
+        };
+        let Some(patient) = self.patient(device) else { return };
+        for key in [&pair.0, &pair.1] {
+            let body = self.devices[device].replica.contents().find(|(own, _)| *own == key);
+            let mut content = body.map(|(_, body)| Content::of(body)).unwrap_or_else(|| Content {
+                patient: patient.clone(),
+                fields: BTreeMap::new(),
+                is_long: false,
+                is_invalid: false,
+            });
+            content.fields.insert("pair".to_owned(), value.clone());
+            self.note_save(device, key, "pair", value.clone());
+            self.devices[device].save(key, Some(content.to_body(key)), transaction);
+        }
+    }
+
+    fn next_value(&mut self) -> String {
+        self.numbers += 1;
+        format!("v{}", self.numbers)
+    }
+
+    fn note_save(&mut self, device: usize, key: &ResourceKey, field: &str, value: String) {
+        // A later save of the same field on the same device replaces it.
+        for save in self.saves.iter_mut() {
+            if save.device == device && save.key == *key && save.field == field {
+                save.is_excused = true;
+            }
+        }
+        self.saves.push(Save {
+            device,
+            key: key.clone(),
+            field: field.to_owned(),
+            value,
+            number: self.numbers,
+            is_excused: false,
+        });
+    }
+
+    fn change_access(&mut self) {
+        let device = self.random.access.below(DEVICES);
+        let patient = self.random.access.below(PATIENTS);
+        let what = self.random.access.below(4);
+        if !self.happens(Fault::Access, true) {
+            return;
+        }
+        let (user, scope) = (self.devices[device].user.clone(), scope(patient));
+        match what {
+            0 => self.server.grant(&user, &scope, Access::Write),
+            1 => self.server.revoke(&user, &scope),
+            2 => self
+                .server
+                .revoke(&user, &scope)
+                .and_then(|()| self.server.grant(&user, &scope, Access::Write)),
+            _ => self.server.grant(&user, &scope, Access::Read),
+        }
+        .expect("memory does not fail");
+    }
+
+    /// Another system edits, moves or deletes.
+    fn edit_elsewhere(&mut self) -> Step {
+        let paired: BTreeSet<&ResourceKey> = self.pairs.iter().flat_map(|(one, two)| [one, two]).collect();
+        let live: Vec<(ResourceKey, Content)> = self
+            .server
+            .resources()
+            .into_iter()
+            .filter(|(key, head, _)| !head.deleted && !paired.contains(key))
+            .filter_map(|(key, _, versions)| Some((key, Content::of(versions.last()?.as_ref()?))))
+            .collect();
+        let Some((key, mut content)) = self.random.work.pick(&live).cloned() else { return Ok(()) };
+        let what = self.random.work.below(10);
+        let patient = format!("p{}", self.random.work.below(PATIENTS));
+        if !self.happens(Fault::ServerEdit, true) {
+            return Ok(());
+        }
+        let at = self.at();
+        match what {
+            0 => {
+                self.server.delete(&key, at).expect("memory does not fail");
+                self.deleted.insert(key);
+            }
+            _ => {
+                if self.happens(Fault::Move, what < 4) {
+                    content.patient = patient;
+                }
+                content.fields.insert("g".to_owned(), self.next_value());
+                self.server.put(&content.to_body(&key), at).expect("memory does not fail");
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        if self.happens(Fault::Collect, true) {
+            let later = Instant::from_ms(self.at().ms() + 1);
+            let retention = Retention { made_before: later, seen_since: Instant::MAX };
+            self.server.collect(&retention, later).expect("memory does not fail");
+        }
+    }
+
+    fn back_up(&mut self, device: usize) {
+        let device = &mut self.devices[device];
+        device.backup = Some(Backup { replica: device.replica.clone(), saves: self.numbers });
+    }
+
+    fn restore(&mut self, device: usize) -> Step {
+        let Some(backup) = self.devices[device].backup.clone() else { return Ok(()) };
+        if self.devices[device].is_wiped || !self.happens(Fault::Restore, true) {
+            return Ok(());
+        }
+        for save in &mut self.saves {
+            save.is_excused |= save.device == device && save.number > backup.saves;
+        }
+        self.devices[device].replace(backup.replica);
+        self.tell_restored(device)
+    }
+
+    /// The key store says on opening that this is not the database that it knows.
+    fn tell_restored(&mut self, device: usize) -> Step {
+        let now_ms = self.now_ms;
+        let (effects, missing) = self.devices[device].handle(Event::Restored, now_ms)?;
+        self.check_missing(device, missing)?;
+        self.follow(device, effects);
+        Ok(())
+    }
+
+    fn clone_device(&mut self, device: usize) -> Step {
+        let is_possible = !self.devices[device].is_wiped && self.devices.len() < DEVICES + 2;
+        if !is_possible || !self.happens(Fault::Clone, true) {
+            return Ok(());
+        }
+        let copy = self.devices[device].cloned(self.plan.seed + self.devices.len() as u64);
+        self.devices.push(copy);
+        self.tell_restored(self.devices.len() - 1)
+    }
+
+    fn back_up_server(&mut self) {
+        self.backup = Some(self.server.snapshot());
+    }
+
+    fn restore_server(&mut self) {
+        let Some(backup) = self.backup.take() else { return };
+        if !self.happens(Fault::ServerRestore, true) {
+            return;
+        }
+        let before = self.kept_values();
+        self.server.restore(backup);
+        let after = self.kept_values();
+        for save in &mut self.saves {
+            let name = (save.key.clone(), save.value.clone());
+            save.is_excused |= before.contains(&name) && !after.contains(&name);
+        }
+        self.applied.clear();
+        self.transactions.clear();
+        let resources = self.server.resources().into_iter();
+        self.deleted = resources.filter(|(_, head, _)| head.deleted).map(|(key, ..)| key).collect();
+        self.next_epoch();
+    }
+
+    fn begin_epoch(&mut self) {
+        if self.happens(Fault::NewEpoch, true) {
+            self.next_epoch();
+        }
+    }
+
+    fn next_epoch(&mut self) {
+        self.epochs += 1;
+        let epoch = Epoch::new(1 + self.plan.seed * 1_000 + self.epochs);
+        self.server.new_epoch(epoch).expect("memory does not fail");
+    }
+
+    fn set_clock(&mut self, device: usize) {
+        let hours = self.random.clock.below(52);
+        if self.happens(Fault::Clock, true) {
+            self.devices[device].wall_ms = (i64::try_from(hours).unwrap_or(0) - 26) * 3_600_000;
+        }
+    }
+
+    fn wipe(&mut self, device: usize) {
+        let is_one_left = self.devices.iter().filter(|device| !device.is_wiped).count() > DEVICES - 1;
+        if !is_one_left || !self.happens(Fault::Wipe, true) {
+            return;
+        }
+        let name = self.devices[device].id.clone();
+        let order = WipeOrder {
+            id: id("w1"),
+            tenant: id("clinic"),
+            device: name.clone(),
+            at: self.at(),
+            sig: Base64::default(),
+        };
+        self.server.set_device_state(&name, &DeviceState::Wipe(order)).expect("the device is enrolled");
+    }
+
+    fn crash(&mut self, device: usize) {
+        if self.happens(Fault::Crash, true) {
+            self.devices[device].restart();
+        }
+    }
+
+    /// Every value that a version or the archive holds.
+    fn kept_values(&self) -> BTreeSet<(ResourceKey, String)> {
+        let mut kept = BTreeSet::new();
+        let mut keep = |key: &ResourceKey, body: &keepwell_protocol::Body| {
+            kept.extend(Content::of(body).fields.into_values().map(|value| (key.clone(), value)));
+        };
+        for (key, _, versions) in self.server.resources() {
+            versions.iter().flatten().for_each(|body| keep(&key, body));
+        }
+        let mut after = 0;
+        loop {
+            let page = self.server.archived(after).expect("memory does not fail");
+            let Some(last) = page.last() else { return kept };
+            after = last.number;
+            for record in &page {
+                record.mine.iter().for_each(|body| keep(&record.key, body));
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more: everything must come to an end, and all must agree.
+    pub(crate) fn drain(&mut self) -> Step {
+        self.is_calm = true;
+        self.packets.clear();
+        for round in 0..ROUNDS_MAX {
+            // Longer than any request is waited for.
+            self.now_ms += 100_000;
+            self.note("round", round as u64);
+            for device in 0..self.devices.len() {
+                self.tell(device, Event::SyncNow)?;
+                self.deliver_all()?;
+                self.tell(device, Event::SyncNow)?;
+                self.deliver_all()?;
+            }
+            if self.open_work().is_empty() {
+                return self.check_end();
+            }
+        }
+        Err(Violation::new("I7", self.open_work().join("; ")))
+    }
+
+    fn open_work(&mut self) -> Vec<String> {
+        let horizon = self.server.horizon().expect("memory does not fail");
+        let devices = self.devices.iter_mut().filter(|device| !device.is_wiped);
+        devices
+            .filter_map(|device| {
+                let work = device.open_work(horizon)?;
+                Some(format!("{}: {work}", device.id))
+            })
+            .collect()
+    }
+
+    fn check_end(&mut self) -> Step {
+        for device in 0..self.devices.len() {
+            if !self.devices[device].is_wiped {
+                self.check_view(device)?;
+            }
+        }
+        let kept = self.kept_values();
+        for save in self.saves.iter().filter(|save| !save.is_excused) {
+            if !kept.contains(&(save.key.clone(), save.value.clone())) {
+                let name = &self.devices[save.device].id;
+                return Err(Violation::new(
+                    "I3",
+                    format!("{name} saved {} in {}: lost", save.value, save.key),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// I1 and I12: a device has what its grants name, and nothing else.
+    fn check_view(&mut self, device: usize) -> Step {
+        let expected = self.fetch_all(device);
+        let device = &self.devices[device];
+        let found: BTreeMap<_, _> =
+            device.replica.contents().map(|(key, body)| (key.clone(), body.clone())).collect();
+        if let Some(key) = expected.keys().chain(found.keys()).find(|key| expected.get(key) != found.get(key))
+        {
+            let (has, should) = (found.get(key), expected.get(key));
+            let fields = |body: Option<&keepwell_protocol::Body>| body.map(Content::of);
+            let detail = format!("{} {key}: has {:?}, should {:?}", device.id, fields(has), fields(should));
+            return Err(Violation::new("I1", detail));
+        }
+        for record in device.replica.conflicts() {
+            let is_here = expected.contains_key(&record.key);
+            let is_own = record.kind == keepwell_protocol::ParkKind::Rejected
+                || record.kind == keepwell_protocol::ParkKind::Parked;
+            let has_body = record.base.is_some() || record.mine.is_some() || record.theirs.is_some();
+            let is_tombstone = device.replica.all_known().any(|(key, _)| *key == record.key);
+            if has_body && !is_here && !is_own && !is_tombstone {
+                return Err(Violation::new("I12", format!("{} keeps contents of {}", device.id, record.key)));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn id(text: &str) -> Id {
+    text.parse().expect("an id")
+}
+
+pub(crate) fn scope(patient: usize) -> Scope {
+    Scope::patient(&id(&format!("p{patient}")))
+}
+
+fn key(kind: &str, name: &str) -> ResourceKey {
+    ResourceKey { kind: keepwell_fhir::ResourceType::parse(kind).expect("a type of R4"), id: id(name) }
+}
