@@ -45,6 +45,7 @@ const EDGES: &[Edges] = &[
         "keepwell-server",
         &[
             "keepwell-backend",
+            "keepwell-backend-sqlcipher",
             "keepwell-fhir",
             "keepwell-protocol",
             "keepwell-search",
@@ -74,6 +75,7 @@ const EDGES: &[Edges] = &[
             "keepwell-fhir",
             "keepwell-sample",
             "keepwell-search",
+            "keepwell-server",
             "keepwell-sqlcipher",
             "keepwell-store",
             "keepwell-vault",

@@ -14,6 +14,7 @@ const ISSUES_MAX: usize = 20;
 const DATA: u8 = 1;
 const USAGE: u8 = 2;
 const KEY: u8 = 3;
+const SERVER: u8 = 4;
 const STORAGE: u8 = 5;
 /// Also that of a panic.
 pub(crate) const BUG: u8 = 70;
@@ -27,6 +28,8 @@ pub(crate) enum Failure {
     Usage(&'static str),
     /// Whoever reads our output has gone; there is nobody to tell.
     NobodyReads,
+    /// The server refused, or was refused.
+    Server(keepwell_server::Error),
     /// A step of the demo did not hold.
     NotHeld(&'static str),
 }
@@ -36,6 +39,15 @@ pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<keepwell_server::Error> for Failure {
+    fn from(error: keepwell_server::Error) -> Self {
+        match error {
+            keepwell_server::Error::Store(error) => Self::Store(error),
+            error => Self::Server(error),
+        }
     }
 }
 
@@ -55,6 +67,7 @@ impl Failure {
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         let (code, exit, message) = match self {
             Self::Store(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
+            Self::Server(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
             Self::Usage(text) => (None, USAGE, (*text).to_owned()),
             Self::NobodyReads => return ExitCode::SUCCESS,
             Self::NotHeld(what) => (Some(900), BUG, format!("this did not hold: {what}")),
@@ -102,6 +115,7 @@ fn exit_code(code: u16) -> u8 {
     match code / 100 {
         1 => DATA,
         2 => KEY,
+        4 => SERVER,
         5 => STORAGE,
         _ => BUG,
     }
@@ -117,6 +131,7 @@ fn hint(code: u16) -> Option<&'static str> {
         219 => "make one with `keepwell init`, or name its directory with --store",
         222 | 223 => "look into it, then `keepwell unlock --adopt` or `keepwell quarantine mark`",
         224 => "see `keepwell quarantine status`",
+        487 => "draw one with `openssl rand -base64 32`",
         504 | 505 | 520 => "see `keepwell verify`",
         _ => return None,
     })
@@ -138,7 +153,8 @@ mod tests {
 
     #[test]
     fn exit_codes_follow_the_first_digit() {
-        for (code, exit) in [(101, 1), (118, 1), (205, 3), (230, 3), (502, 5), (522, 5), (900, 70), (300, 70)]
+        for (code, exit) in
+            [(101, 1), (118, 1), (205, 3), (230, 3), (486, 4), (502, 5), (522, 5), (900, 70), (300, 70)]
         {
             assert_eq!(exit_code(code), exit, "{code}");
         }

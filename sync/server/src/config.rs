@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use keepwell_protocol::Id;
 use keepwell_tls::Address;
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -285,7 +286,7 @@ impl Config {
             Some("debug") => LogLevel::Debug,
             Some(_) => return Err(missing("log")),
         };
-        let is_tenant = |text: &String| text.parse::<keepwell_protocol::Id>().is_ok();
+        let is_tenant = |text: &String| text.parse::<Id>().is_ok();
         Ok(Self {
             tenant: file.tenant.filter(is_tenant).ok_or_else(|| missing("tenant"))?,
             data: file.data.filter(|path| path.is_absolute()).ok_or_else(|| missing("data"))?,
@@ -333,6 +334,10 @@ impl Config {
             found.push(Unsafe::Limit("renew_h"));
         }
         found
+    }
+
+    pub(crate) fn tenant_id(&self) -> Id {
+        self.tenant.parse().expect("checked when it was read")
     }
 
     /// Where the FHIR interface is, without a slash at the end.

@@ -20,6 +20,9 @@ mod sync;
 mod tenant;
 mod token;
 
+pub use keepwell_backend as backend;
+pub use keepwell_tls::{Invitation, qr_code};
+
 pub use config::{
     Config, KeychainChoice, LeaseTimes, Limits, LogLevel, OPERATOR_TOKEN_MIN, Unsafe, VARIABLES,
 };

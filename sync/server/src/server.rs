@@ -50,7 +50,7 @@ pub fn prepare(config: &Config) -> Result<Option<Welcome>> {
         _ => return Err(Error::Incomplete),
     }
     let keychain = keychain(config);
-    Tenant::create(&config.data, config.address.host(), keychain.clone())?;
+    Tenant::create(config, keychain.clone())?;
     let operator_token = Tokens::open(&config.data)?.issue(OPERATOR, TokenUse::Operator)?;
     // Last: a directory with an identity has everything.
     Identity::create(config, keychain.as_ref(), UnixTime::now())?;
@@ -94,11 +94,24 @@ impl Server {
     /// # Errors
     /// [`Error::Unsafe`], [`Error::Identity`], [`Error::Listen`], [`Error::Io`]; those of the keychain and of the
     /// store.
+    pub fn start(config: Config) -> Result<Self> {
+        Self::begin(config, None)
+    }
+
+    /// As [`Self::start`], but devices sync with `backend` and not with what FHIR clients see: for tests of devices.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
     pub fn start_with(config: Config, backend: Arc<dyn Backend>) -> Result<Self> {
+        Self::begin(config, Some(backend))
+    }
+
+    fn begin(config: Config, other: Option<Arc<dyn Backend>>) -> Result<Self> {
         refuse_unsafe(&config)?;
         let keychain = keychain(&config);
         let identity = Identity::open(&config.data, keychain.as_ref())?;
-        let tenant = Tenant::open(&config.data, config.address.host(), keychain)?;
+        let (tenant, own) = Tenant::open(&config, keychain)?;
+        let backend = other.unwrap_or(own);
         let tokens = Tokens::open(&config.data)?;
         let tokens = tokens.with_operator(config.operator_token.as_ref().map(|token| token.as_str()));
         if config.data.join(OFFLINE).exists() {
@@ -128,7 +141,6 @@ impl Server {
         runtime.spawn(Hub::run(shared.clone()));
         let listening = Listener::new(shared.clone(), routes(shared.clone()), tls);
         let task = runtime.spawn(listening.run(listener));
-        tracing::info!(port = u64::from(address.port()), "listening");
         Ok(Self { runtime, address, shared, stop, listener: Some(task) })
     }
 
@@ -136,6 +148,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The tenant as sync sees it, for what the host itself brings in.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        self.shared.backend.as_ref()
     }
 
     /// The operator's calls.
@@ -156,10 +174,10 @@ impl Server {
     /// # Errors
     /// [`Error::Io`] if signals cannot be listened to; those of closing the store.
     pub fn wait(mut self) -> Result<()> {
-        let shared = self.shared.clone();
+        let (shared, port) = (self.shared.clone(), u64::from(self.address.port()));
         let told = self.runtime.block_on(async {
             tokio::select! {
-                signal = signal() => signal,
+                signal = signal(|| tracing::info!(port, "listening")) => signal,
                 () = shared.stops() => Ok(()),
             }
         });
@@ -186,18 +204,22 @@ impl Drop for Server {
     }
 }
 
+/// Waits for the operating system to say that it is time to go; `ready` is called as soon as it would be heard.
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
+async fn signal(ready: impl FnOnce()) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    ready();
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
+    Ok(())
 }
 
 #[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
+async fn signal(ready: impl FnOnce()) -> std::io::Result<()> {
+    ready();
     tokio::signal::ctrl_c().await
 }
 

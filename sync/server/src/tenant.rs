@@ -8,8 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use keepwell_backend_sqlcipher::SqlcipherBackend;
+use keepwell_protocol::Epoch;
 use keepwell_store::vault::{Error as VaultError, IDLE_MAX, Keychain, Policy};
-use keepwell_store::{Actor, Error, Session, Store, StoreOptions};
+use keepwell_store::{Actor, Error as StoreError, Session, Store, StoreOptions};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
 
 /// The app, as audit events name it.
 const APP: &str = "keepwell-server";
@@ -34,25 +40,38 @@ impl Tenant {
     }
 
     /// Makes the store.
-    pub(crate) fn create(data: &Path, host: &str, keychain: Arc<dyn Keychain>) -> Result<(), Error> {
-        Store::create(&data.join(FOLDER), options(host, keychain), None)?.lock()
+    pub(crate) fn create(config: &Config, keychain: Arc<dyn Keychain>) -> Result<()> {
+        let mut random = [0; 8];
+        SystemRandom::new().fill(&mut random).map_err(|_| Error::Identity)?;
+        let epoch = Epoch::new(u64::from_be_bytes(random));
+        let options = options(config.address.host(), keychain);
+        let backend =
+            SqlcipherBackend::create(&config.data.join(FOLDER), config.tenant_id(), epoch, options, None)?;
+        Ok(backend.store().lock()?)
     }
 
-    /// Opens the store.
-    pub(crate) fn open(data: &Path, host: &str, keychain: Arc<dyn Keychain>) -> Result<Self, Error> {
-        let store = Store::open(&data.join(FOLDER), options(host, keychain))?;
-        store.unlock(None)?;
-        Ok(Self { store, host: host.to_owned(), sessions: Mutex::default() })
+    /// Opens the store, for ordinary interactions and for sync.
+    pub(crate) fn open(
+        config: &Config,
+        keychain: Arc<dyn Keychain>,
+    ) -> Result<(Self, Arc<SqlcipherBackend>)> {
+        let host = config.address.host();
+        let folder = config.data.join(FOLDER);
+        let backend = SqlcipherBackend::open(&folder, config.tenant_id(), options(host, keychain), None)?;
+        let store = backend.store().clone();
+        Ok((Self { store, host: host.to_owned(), sessions: Mutex::default() }, Arc::new(backend)))
     }
 
     /// Does `work` as `user`; once more if the store had been locked, since then nothing was done.
     pub(crate) fn with<T>(
         &self,
         user: &str,
-        work: impl Fn(&Session) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        work: impl Fn(&Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match self.session(user).and_then(|session| work(&session)) {
-            Err(Error::Vault(VaultError::Locked | VaultError::IdleTimeout | VaultError::SessionExpired)) => {
+            Err(StoreError::Vault(
+                VaultError::Locked | VaultError::IdleTimeout | VaultError::SessionExpired,
+            )) => {
                 self.sessions().clear();
                 self.store.unlock(None)?;
                 work(&*self.session(user)?)
@@ -62,23 +81,23 @@ impl Tenant {
     }
 
     /// Keeps the store from locking itself, and tells whether it answers.
-    pub(crate) fn visit(&self) -> Result<(), Error> {
+    pub(crate) fn visit(&self) -> Result<(), StoreError> {
         self.with(APP, |session| session.store().changes_after(i64::MAX, 1).map(|_| ()))
     }
 
     /// Ends every session and locks the store.
-    pub(crate) fn close(&self) -> Result<(), Error> {
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
         self.sessions().clear();
         self.store.lock()
     }
 
-    fn session(&self, user: &str) -> Result<Arc<Session>, Error> {
+    fn session(&self, user: &str) -> Result<Arc<Session>, StoreError> {
         let mut sessions = self.sessions();
         if let Some(session) = sessions.get(user) {
             return Ok(session.clone());
         }
         let actor =
-            Actor::new(user, APP, &self.host).map_err(|_| Error::Argument("not the name of a user"))?;
+            Actor::new(user, APP, &self.host).map_err(|_| StoreError::Argument("not the name of a user"))?;
         let session = Arc::new(self.store.session(actor)?);
         sessions.insert(user.to_owned(), session.clone());
         Ok(session)

@@ -7,6 +7,7 @@ mod keys;
 mod parameters;
 mod resources;
 mod search;
+mod serve;
 mod transfer;
 
 use std::fs;
@@ -55,6 +56,7 @@ pub(crate) fn run(global: Global, command: Command) -> Result<()> {
         Command::Quarantine(command) => destroy::quarantine(context, &command),
         Command::Purge(args) => destroy::purge(context, &args),
         Command::Erase(args) => destroy::erase(context, &args),
+        Command::Serve(args) => serve::serve(context, args),
         Command::Bench(BenchCommand::Store(args)) => bench::store(context.out, &args),
         Command::Bench(BenchCommand::Search(args)) => bench::search(context.out, &args),
         Command::Bench(BenchCommand::Import(args)) => bench::import_alone(&args),

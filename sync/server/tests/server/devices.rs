@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::Request;
-use keepwell_backend::{Backend, DeviceState};
+use keepwell_backend::DeviceState;
 use keepwell_protocol::{
     Base64, Body, Cursor, Dictionary, Encoding, EnrolReply, EnrolRequest, Frozen, Grant, Hash, Hello,
     Incarnation, LeaseRequest, Mutation, NewUpload, Operation, Outcome, Part, Payload, Position, PullEnd,
@@ -16,7 +16,7 @@ use keepwell_protocol::{
 use keepwell_tls::{CertificateRequest, Error, Offer, PrivateKey, Signer, UnixTime};
 
 use crate::raw::connect;
-use crate::world::{Device, EPOCH, Reply, World, get, post};
+use crate::world::{Device, Reply, World, get, post};
 
 const FLAG: &str = r#"{"resourceType":"Flag","id":"f1","status":"active","code":{"text":"fall"},"subject":{"reference":"Patient/p1"}}"#;
 const BLOB: &[u8] = &[b'A'; 1 << 20];
@@ -47,7 +47,12 @@ fn create(number: u64, body: &str) -> Frozen {
 
 /// A push in an encoding, and what became of each mutation.
 fn push(device: &Device<'_>, encoding: &Encoding, mutations: &[Frozen]) -> Result<Vec<Outcome>, Refusal> {
-    let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch: Some(EPOCH), ack: Sequence::ZERO };
+    let head = PushHead {
+        v: 1,
+        incarnation: Incarnation::new(1),
+        epoch: Some(device.enrolled.epoch),
+        ack: Sequence::ZERO,
+    };
     let mut writer = Writer::<PushRequest>::new(encoding, &head);
     for mutation in mutations {
         writer.item(mutation);
@@ -137,17 +142,17 @@ fn grants(device: &Device<'_>) -> Vec<Grant> {
 }
 
 /// Where a device stands after it has read everything.
-fn cursor(end: &PullEnd) -> Option<Cursor> {
-    Some(format!("{EPOCH}:{}", end.upto.get()).parse().unwrap())
+fn cursor(device: &Device<'_>, end: &PullEnd) -> Option<Cursor> {
+    Some(format!("{}:{}", device.enrolled.epoch, end.upto.get()).parse().unwrap())
 }
 
 #[test]
 fn an_invited_device_enrols_and_gets_the_signed_pins() {
     let world = World::new();
     let device = world.enrol("ada");
-    assert_eq!((device.enrolled.tenant.as_str(), device.enrolled.epoch), ("clinic", EPOCH));
+    assert_eq!(device.enrolled.tenant.as_str(), "clinic");
     let hello: Hello = from_bytes(&device.get("/sync/v1/hello").body).unwrap();
-    assert_eq!((hello.epoch, hello.dicts), (EPOCH, vec![Dictionary::built_in().id()]));
+    assert_eq!((hello.epoch, hello.dicts), (device.enrolled.epoch, vec![Dictionary::built_in().id()]));
     let pins = device.get("/sync/v1/pins");
     let text = std::str::from_utf8(&pins.body).unwrap();
     assert_eq!(device.settings.pinning.offer(text, UnixTime::now()).unwrap(), Offer::Installed);
@@ -274,25 +279,29 @@ fn a_pull_that_waits_is_answered_when_there_is_something() {
     let held = grants(&second);
     let (_, _, end) = pull(&second, &asks(None, &held, 0), &Encoding::Identity);
     let began = Instant::now();
-    let (_, items, _) = pull(&second, &asks(cursor(&end), &held, 400), &Encoding::Identity);
+    let (_, items, _) = pull(&second, &asks(cursor(&second, &end), &held, 400), &Encoding::Identity);
     assert_eq!(items, []);
     assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
 
     // The other device pushes while this one waits: on the same thread, since both are futures.
-    let request =
-        encoded(post("/sync/v1/pull", to_bytes(&asks(cursor(&end), &held, 20_000))), &Encoding::Identity);
-    let (mutation, backend, device) = (create(1, FLAG), world.backend.clone(), first.id.clone());
-    let pushed = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(300));
-        let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch: None, ack: Sequence::ZERO };
-        backend
-            .push(&device, &head, &[mutation], keepwell_fhir::Instant::from_ms(1_800_000_000_000))
-            .unwrap();
-        Instant::now()
+    let request = encoded(
+        post("/sync/v1/pull", to_bytes(&asks(cursor(&second, &end), &held, 20_000))),
+        &Encoding::Identity,
+    );
+    let mutation = create(1, FLAG);
+    let behind = std::thread::scope(|scope| {
+        let pushed = scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch: None, ack: Sequence::ZERO };
+            let at = keepwell_fhir::Instant::from_ms(1_800_000_000_000);
+            world.server.backend().push(&first.id, &head, &[mutation], at).unwrap();
+            Instant::now()
+        });
+        let (_, items, _) = page(&second.ask(request));
+        assert_eq!(items.len(), 1);
+        let seen = Instant::now();
+        seen.saturating_duration_since(pushed.join().unwrap())
     });
-    let (_, items, _) = page(&second.ask(request));
-    assert_eq!(items.len(), 1);
-    let behind = pushed.join().unwrap().elapsed();
     println!("a push was seen by a waiting pull {:.1} ms after its commit", behind.as_secs_f64() * 1000.0);
     assert!(behind < Duration::from_secs(5), "{behind:?}");
 }
@@ -318,7 +327,7 @@ fn events_name_the_scopes_of_a_devices_user_and_no_others() {
     let put = |id: &str, patient: &str| {
         let body = FLAG.replace("f1", id).replace("p1", patient);
         let body = Body::new(body.into_bytes()).unwrap();
-        world.backend.put(&body, keepwell_fhir::Instant::from_ms(1_800_000_000_000)).unwrap();
+        world.server.backend().put(&body, keepwell_fhir::Instant::from_ms(1_800_000_000_000)).unwrap();
     };
     put("a", "p2");
     put("b", "p1");
@@ -375,15 +384,16 @@ fn a_cursor_that_is_forged_or_of_another_history_is_void() {
     let world = World::new();
     let device = world.enrol("ada");
     let held = grants(&device);
-    for (cursor, reason) in [("0000000000000123:999999", "ahead"), ("00000000000000ff:0", "epoch")] {
+    let epoch = device.enrolled.epoch;
+    let other = format!("{:016x}:0", epoch.bits() ^ 1);
+    for (cursor, reason) in [(format!("{epoch}:999999"), "ahead"), (other, "epoch")] {
         let reply = device.post("/sync/v1/pull", &asks(Some(cursor.parse().unwrap()), &held, 0));
         assert_eq!((reply.status, &reply.json()["resync"]), (410, &reason.into()), "{cursor}");
     }
-    let mut request = to_bytes(&asks(Some("0000000000000123:0".parse().unwrap()), &held, 0));
-    let text =
-        String::from_utf8(request.clone()).unwrap().replace("0000000000000123:0", "0000000000000123:-1");
-    request = text.into_bytes();
-    assert_eq!(refusal(&device.ask(post("/sync/v1/pull", request))), Refusal::BadRequest);
+    let sound = asks(Some(format!("{epoch}:0").parse().unwrap()), &held, 0);
+    let forged =
+        String::from_utf8(to_bytes(&sound)).unwrap().replace(&format!("{epoch}:0"), &format!("{epoch}:-1"));
+    assert_eq!(refusal(&device.ask(post("/sync/v1/pull", forged.into_bytes()))), Refusal::BadRequest);
     let mut newer = asks(None, &held, 0);
     newer.v = 9;
     assert_eq!(refusal(&device.post("/sync/v1/pull", &newer)), Refusal::Upgrade { min: 1, max: 1 });
@@ -444,7 +454,7 @@ fn a_pull_with_nothing_new_costs_little() {
     device.grant("Patient/p1");
     let held = grants(&device);
     let (_, _, end) = pull(&device, &asks(None, &held, 0), &Encoding::Identity);
-    let request = to_bytes(&asks(cursor(&end), &held, 0));
+    let request = to_bytes(&asks(cursor(&device, &end), &held, 0));
     let began = Instant::now();
     let mut bytes = 0;
     for _ in 0..ROUNDS {
@@ -464,7 +474,44 @@ fn rows_of_scopes_that_a_user_does_not_hold_stay_here() {
     let world = World::new();
     let device = world.enrol("ada");
     let body = Body::new(FLAG.as_bytes()).unwrap();
-    world.backend.put(&body, keepwell_fhir::Instant::from_ms(1_800_000_000_000)).unwrap();
+    world.server.backend().put(&body, keepwell_fhir::Instant::from_ms(1_800_000_000_000)).unwrap();
     let (_, items, end) = pull(&device, &asks(None, &grants(&device), 0), &Encoding::Zstd);
     assert_eq!((items.len(), end.upto > Position::ZERO), (0, true));
+}
+
+#[test]
+fn an_edit_of_a_fhir_client_reaches_a_device_and_the_other_way_round() {
+    let world = World::new();
+    let device = world.enrol("ada");
+    device.grant("Patient/p1");
+    let bearer = format!("Bearer {}", world.token("dr.jones"));
+    let http = world.http(&world.stranger());
+    let fhir = |method: &str, path: &str, body: &str| {
+        let request = Request::builder().method(method).uri(format!("/fhir/{path}"));
+        let request =
+            request.header("authorization", &bearer).header("content-type", "application/fhir+json");
+        world.ask(&http, request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap())
+    };
+    let held = grants(&device);
+    let (_, _, end) = pull(&device, &asks(None, &held, 0), &Encoding::Zstd);
+    assert_eq!(fhir("PUT", "Flag/f1", FLAG).status, 201);
+    let (_, items, end) = pull(&device, &asks(cursor(&device, &end), &held, 0), &Encoding::Zstd);
+    let [PullItem::Row(row)] = &items[..] else { panic!("{items:?}") };
+    assert!(String::from_utf8(row.to_bytes()).unwrap().contains(FLAG));
+
+    let outcomes = push(&device, &Encoding::Zstd, &[create(1, &FLAG.replace("f1", "f2"))]).unwrap();
+    assert!(matches!(outcomes[..], [Outcome::Applied { .. }]), "{outcomes:?}");
+    let read = fhir("GET", "Flag/f2", "");
+    assert_eq!((read.status, read.header("etag")), (200, "W/\"1\""));
+    assert_eq!(fhir("GET", "Flag?patient=Patient/p1&_summary=count", "").json()["total"], 2);
+    assert_eq!(fhir("DELETE", "Flag/f1", "").status, 204);
+    let (_, items, _) = pull(&device, &asks(cursor(&device, &end), &held, 0), &Encoding::Zstd);
+    let text: String = items
+        .iter()
+        .map(|item| match item {
+            PullItem::Row(row) => String::from_utf8(row.to_bytes()).unwrap(),
+            PullItem::Outcome(_) => String::new(),
+        })
+        .collect();
+    assert!(text.contains("\"st\":\"del\"") && text.contains("f2"), "{text}");
 }

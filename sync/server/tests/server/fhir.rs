@@ -279,7 +279,9 @@ fn the_audit_trail_names_the_user_of_the_token() {
         use keepwell_store::vault::FileKeychain;
         use keepwell_store::{Store, StoreOptions};
         let keys = folder.path().join("keys");
-        let options = StoreOptions::new("test", "test", Some(std::sync::Arc::new(FileKeychain::new(keys))));
+        let mut options =
+            StoreOptions::new("test", "test", Some(std::sync::Arc::new(FileKeychain::new(keys))));
+        options.extensions = vec![std::sync::Arc::new(keepwell_backend_sqlcipher::ServerExtension)];
         Store::open(&config.data.join("tenant"), options).unwrap()
     };
     store.unlock(None).unwrap();
@@ -310,7 +312,7 @@ fn the_capability_statement_is_valid_and_names_what_is_there() {
 
 #[test]
 fn errors_are_operation_outcomes_of_their_status() {
-    let world = World::new();
+    let world = World::with("limits = { body_bytes = 65536 }");
     let client = Client::new(&world);
     let too_large = vec![b' '; world.config.limits.body_bytes as usize + 1];
     for (method, path, body, status, code) in [

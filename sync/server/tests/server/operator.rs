@@ -109,14 +109,10 @@ fn a_first_run_makes_everything_once_and_keeps_secrets_out_of_the_data() {
 
     // Without its keys a server is not another one.
     std::fs::rename(folder.path().join("keys"), folder.path().join("away")).unwrap();
-    let started = keepwell_server::Server::start_with(config.clone(), backend());
+    let started = keepwell_server::Server::start(config.clone());
     assert!(matches!(started.map(|_| ()), Err(Error::Identity)));
     std::fs::remove_file(config.data.join("identity.json")).unwrap();
     assert!(matches!(prepare(&config).map(|_| ()), Err(Error::Incomplete)));
-}
-
-fn backend() -> std::sync::Arc<keepwell_backend::MemoryBackend> {
-    std::sync::Arc::new(keepwell_backend::MemoryBackend::new("clinic".parse().unwrap(), crate::world::EPOCH))
 }
 
 #[test]
@@ -126,7 +122,7 @@ fn an_unsafe_configuration_starts_nothing() {
     unsafe_one.data = folder.path().join("Dropbox/data");
     assert!(matches!(prepare(&unsafe_one).map(|_| ()), Err(Error::Unsafe(_))));
     assert!(!unsafe_one.data.exists(), "nothing was made");
-    let started = keepwell_server::Server::start_with(unsafe_one, backend());
+    let started = keepwell_server::Server::start(unsafe_one);
     assert!(matches!(started.map(|_| ()), Err(Error::Unsafe(_))));
 }
 

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Request;
-use keepwell_backend::{Backend, MemoryBackend};
 use keepwell_protocol::{
-    Base64, Document, EnrolReply, EnrolRequest, Epoch, Id, Incarnation, Secret, VERSION_MAX, from_bytes,
-    to_bytes,
+    Base64, Document, EnrolReply, EnrolRequest, Id, Incarnation, Secret, VERSION_MAX, from_bytes, to_bytes,
 };
 use keepwell_server::{Config, Server, TokenUse, Tokens, Welcome, prepare};
 use keepwell_tls::{
@@ -19,12 +17,10 @@ use tempfile::TempDir;
 
 pub(crate) const HOST: &str = "127.0.0.1";
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-pub(crate) const EPOCH: Epoch = Epoch::new(0x0123);
 
 /// A server and the folder that it lives in.
 pub(crate) struct World {
     pub(crate) server: Server,
-    pub(crate) backend: Arc<MemoryBackend>,
     pub(crate) welcome: Welcome,
     pub(crate) config: Config,
     runtime: tokio::runtime::Runtime,
@@ -67,10 +63,9 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder, more);
         let welcome = prepare(&config).unwrap().unwrap();
-        let backend = Arc::new(MemoryBackend::new("clinic".parse().unwrap(), EPOCH));
-        let server = Server::start_with(config.clone(), backend.clone()).unwrap();
+        let server = Server::start(config.clone()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { server, backend, welcome, config, runtime, folder }
+        Self { server, welcome, config, runtime, folder }
     }
 
     pub(crate) fn run<T>(&self, task: impl Future<Output = T>) -> T {
@@ -163,7 +158,7 @@ impl Device<'_> {
 
     /// Lets the device's user write in a patient's compartment.
     pub(crate) fn grant(&self, scope: &str) {
-        let user = self.world.backend.admit(&self.id).unwrap().user;
+        let user = self.world.server.backend().admit(&self.id).unwrap().user;
         let access = keepwell_backend::Access::Write;
         self.world.server.operator().grant(&user, &scope.parse().unwrap(), access).unwrap();
     }

@@ -1,0 +1,112 @@
+//! A server, and the tokens of its clients.
+
+use keepwell_server::{
+    Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, log_to, prepare,
+};
+use serde_json::json;
+
+use crate::args::{ServeArgs, ServeCommand, ServePlace, ServeTokenArgs};
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+
+pub(super) fn serve(context: &Context, args: ServeArgs) -> Result<()> {
+    match &args.command {
+        Some(ServeCommand::Token(args)) => return token(context, args),
+        None if args.check => return check(context, &args.place),
+        None => {}
+    }
+    let config = configuration(&args.place)?;
+    let invited =
+        args.invite.parse().map_err(|_| Failure::Usage("--invite takes the id of a Practitioner"))?;
+    let welcome = prepare(&config)?;
+    log_to(std::io::stderr(), config.log);
+    let server = Server::start(config)?;
+    if let Some(welcome) = welcome {
+        let invitation = server.operator().invite(&invited, INVITATION_LIFETIME)?;
+        greet(context, &welcome, &invitation)?;
+    }
+    Ok(server.wait()?)
+}
+
+fn configuration(place: &ServePlace) -> Result<Config> {
+    let mut config = Config::read(&place.config)?;
+    if let Some(data) = &place.data {
+        config.data = std::path::absolute(data).map_err(crate::exit::io("resolving --data"))?;
+    }
+    config.listen = place.listen.unwrap_or(config.listen);
+    Ok(config)
+}
+
+fn check(context: &Context, place: &ServePlace) -> Result<()> {
+    let config = configuration(place)?;
+    let found = config.check();
+    let log = match config.log {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    };
+    context.out.show(
+        || json!({ "faults": found.iter().map(|fault| json!({ "error": fault.code(), "message": fault.to_string() })).collect::<Vec<_>>() }),
+        |out| {
+            for fault in &found {
+                writeln!(out, "error {}: {fault}", fault.code())?;
+            }
+            writeln!(out, "tenant {} at {}, listening on {}, log {log}", config.tenant, config.address, config.listen)
+        },
+    )?;
+    match found.first() {
+        Some(fault) => Err(keepwell_server::Error::from(*fault).into()),
+        None => Ok(()),
+    }
+}
+
+/// What is shown once: to the person who starts a server for the first time.
+fn greet(context: &Context, welcome: &Welcome, invitation: &keepwell_server::Invitation) -> Result<()> {
+    let failed = |error| Failure::from(keepwell_server::Error::from(error));
+    let text = invitation.text().map_err(failed)?;
+    let picture = keepwell_server::qr_code(&text).map_err(failed)?;
+    context.out.show(
+        || {
+            json!({
+                "operator_token": welcome.operator_token.as_str(),
+                "invitation": text.as_str(),
+                "code": invitation.code.text().as_str(),
+                "offline": welcome.offline,
+            })
+        },
+        |out| {
+            writeln!(out, "A new server. What follows is shown once.\n")?;
+            writeln!(out, "Operator's token: {}\n", welcome.operator_token.as_str())?;
+            writeln!(
+                out,
+                "Move the files in {} to a medium that is locked away.\n",
+                welcome.offline.display()
+            )?;
+            writeln!(out, "Invitation of the first device, for 24 hours:\n{picture}\n{}\n", text.as_str())?;
+            writeln!(out, "Its code alone: {}", invitation.code.text().as_str())
+        },
+    )
+}
+
+fn token(context: &Context, args: &ServeTokenArgs) -> Result<()> {
+    let tokens = Tokens::open(&configuration(&args.place)?.data)?;
+    if args.revoke {
+        let revoked = tokens.revoke(&args.holder)?;
+        return context
+            .out
+            .show(|| json!({ "revoked": revoked }), |out| writeln!(out, "{revoked} taken back"));
+    }
+    let token = tokens.issue(&args.holder, TokenUse::Fhir)?;
+    context.out.show(
+        || json!({ "token": token.as_str() }),
+        |out| {
+            writeln!(
+                out,
+                "{}\nIt is shown once; `keepwell serve token {} --revoke` takes it back.",
+                token.as_str(),
+                args.holder
+            )
+        },
+    )
+}

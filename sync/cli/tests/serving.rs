@@ -1,0 +1,81 @@
+//! `keepwell serve`, from its first run to its end.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Stdio};
+
+use common::Desk;
+use serde_json::Value;
+
+/// A configuration in the desk's folder, and where it is.
+fn configured(desk: &Desk, address: &str) -> &'static str {
+    let text = format!(
+        "tenant = 'clinic'\ndata = '{}'\nkeychain = 'file:{}'\nlisten = '127.0.0.1:0'\naddress = '{address}'\n",
+        desk.path("data"),
+        desk.path("server-keys")
+    );
+    desk.write("server.toml", &text)
+}
+
+/// Starts a server and waits until it listens.
+fn start(desk: &Desk, config: &str) -> (Child, BufReader<ChildStderr>) {
+    let mut command = desk.command(["serve", "--json", "--config", config]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"listening\"") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+    }
+    (child, log)
+}
+
+/// Stops it as a service manager does, and gives what it printed and logged.
+fn stop(mut child: Child, mut log: BufReader<ChildStderr>) -> (String, String) {
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let (mut printed, mut logged) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    log.read_to_string(&mut logged).unwrap();
+    assert!(child.wait().unwrap().success(), "{logged}");
+    (printed, logged)
+}
+
+#[test]
+fn the_first_run_shows_token_and_invitation_once_and_sigterm_ends_it() {
+    let desk = Desk::new();
+    let config = configured(&desk, "127.0.0.1");
+    let (child, log) = start(&desk, config);
+    let (printed, logged) = stop(child, log);
+    let welcome: Value = serde_json::from_str(&printed).unwrap();
+    let token = welcome["operator_token"].as_str().unwrap();
+    assert!(
+        token.starts_with("keepwell_") && welcome["invitation"].as_str().unwrap().starts_with("KEEPWELL:")
+    );
+    assert!(logged.contains("\"stopped\"") && !logged.contains(token), "{logged}");
+
+    let (child, log) = start(&desk, config);
+    assert_eq!(stop(child, log).0, "", "it is no first run");
+
+    let made = desk.json(["serve", "token", "dr.jones", "--config", config]);
+    assert!(made["token"].as_str().unwrap().starts_with("keepwell_"));
+    assert_eq!(desk.json(["serve", "token", "dr.jones", "--config", config, "--revoke"])["revoked"], 1);
+    desk.fails(4, 497, ["serve", "token", "dr.jones", "--config", config, "--revoke"]);
+}
+
+#[test]
+fn what_is_unsafe_is_said_and_nothing_is_started() {
+    let desk = Desk::new();
+    let config = configured(&desk, "sync.example.org");
+    desk.fails(4, 490, ["serve", "--config", config, "--check"]);
+    desk.fails(4, 490, ["serve", "--config", config]);
+    assert!(!std::path::Path::new(&desk.path("data")).exists());
+    let sound = configured(&desk, "127.0.0.1");
+    assert!(desk.ok(["serve", "--config", sound, "--check"]).contains("tenant clinic"));
+    let broken = desk.write("broken.toml", "tenant = 'clinic'\nlisten 1\n");
+    assert!(desk.fails(4, 484, ["serve", "--config", broken, "--check"]).contains("line 2"));
+}
