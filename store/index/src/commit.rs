@@ -5,6 +5,7 @@
 //!
 //! Invariants: documents rise, and each supersedes an earlier one or none; the documents of a chain rise.
 
+use std::convert::Infallible;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -13,6 +14,7 @@ use crate::Doc;
 use crate::bytes::len32;
 use crate::error::CommitError;
 use crate::merged::head_of;
+use crate::postings::Bounds;
 use crate::run::Run;
 
 /// Bytes of the longest term. Longer values are cut by whoever makes terms, and checked against the resource.
@@ -146,26 +148,64 @@ impl Commit {
         self.first
     }
 
-    /// Sorts everything.
-    pub(crate) fn into_run(self) -> Run {
-        let Self { bytes, terms, postings, .. } = self;
+    /// The documents that it covers.
+    pub(crate) const fn bounds(&self) -> Bounds {
+        Bounds { first: self.first, last: self.last }
+    }
+
+    /// How many pairs of term and document there are.
+    pub(crate) const fn postings(&self) -> usize {
+        self.postings.len()
+    }
+
+    /// (by, superseded), rising by the first.
+    pub(crate) fn superseded(&self) -> &[(Doc, Doc)] {
+        &self.superseded
+    }
+
+    /// How many terms begin with these bytes.
+    pub(crate) fn count_prefix(&self, prefix: &[u8]) -> usize {
+        self.terms.iter().filter(|term| term.bytes(&self.bytes).starts_with(prefix)).count()
+    }
+
+    /// Gives every term, in order, with its documents to `take`. The commit takes no further ones then.
+    pub(crate) fn for_each<E>(
+        &mut self,
+        mut take: impl FnMut(&[u8], &[Doc]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Only adding needs the table; what follows takes as much memory again.
+        self.table = HashTable::new();
+        let Self { bytes, terms, postings, .. } = &*self;
+        let whole = |place: u32| terms[place as usize].bytes(bytes);
         // The first bytes of each term, big end first: most comparisons end there.
         let mut order: Vec<(u128, u32)> =
-            terms.iter().zip(0..).map(|(term, place)| (head_of(term.bytes(&bytes)), place)).collect();
-        let whole = |place: u32| terms[place as usize].bytes(&bytes);
+            (0..len32(terms)).map(|place| (head_of(whole(place)), place)).collect();
         order.sort_unstable_by(|left, right| {
             left.0.cmp(&right.0).then_with(|| whole(left.1).cmp(whole(right.1)))
         });
-        let mut run = Run::new(self.first, self.last, self.documents, self.superseded);
+        let mut docs = Vec::new();
         for (_, place) in order {
-            run.begin(whole(place));
+            docs.clear();
             let (mut at, last) = terms[place as usize].chain;
-            run.post(postings[at as usize].doc);
+            docs.push(postings[at as usize].doc);
             while at != last {
                 at = postings[at as usize].next;
-                run.post(postings[at as usize].doc);
+                docs.push(postings[at as usize].doc);
             }
+            take(whole(place), &docs)?;
         }
+        Ok(())
+    }
+
+    /// Sorts everything.
+    pub(crate) fn into_run(mut self) -> Run {
+        let superseded = std::mem::take(&mut self.superseded);
+        let mut run = Run::new(self.first, self.last, self.documents, superseded);
+        let Ok(()) = self.for_each(|term, docs| {
+            run.begin(term);
+            run.post_all(docs);
+            Ok::<(), Infallible>(())
+        });
         run
     }
 }

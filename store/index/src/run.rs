@@ -51,7 +51,8 @@ impl Run {
         *self.doc_ends.last_mut().expect("a term was begun") += 1;
     }
 
-    fn post_all(&mut self, docs: &[Doc]) {
+    /// Adds documents to the term that was begun last.
+    pub(crate) fn post_all(&mut self, docs: &[Doc]) {
         self.docs.extend_from_slice(docs);
         *self.doc_ends.last_mut().expect("a term was begun") += len32(docs);
     }

@@ -86,7 +86,7 @@ impl Snapshot {
             return Err(CommitError::OutOfOrder { doc: commit.first(), last: self.state.last }.into());
         }
         let mut next = self.state.next();
-        next.push_commit(commit.into_run(), storage)?;
+        next.push_commit(commit, storage)?;
         Ok(next.into_snapshot())
     }
 
@@ -99,12 +99,12 @@ impl Snapshot {
         if commit.is_empty() {
             return Ok(self.clone());
         }
-        let run = commit.into_run();
-        if run.last() > self.state.last {
-            return Err(CommitError::OutOfOrder { doc: run.last(), last: self.state.last }.into());
+        let last = commit.bounds().last;
+        if last > self.state.last {
+            return Err(CommitError::OutOfOrder { doc: last, last: self.state.last }.into());
         }
         let mut next = self.state.next();
-        let segment = next.build(&run, true, storage)?;
+        let segment = next.build_from(commit, true, storage)?;
         next.amendments.push(Arc::new(segment));
         Ok(next.into_snapshot())
     }

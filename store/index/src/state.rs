@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use roaring::RoaringBitmap;
 
 use crate::Doc;
+use crate::commit::Commit;
 use crate::error::{Corrupt, Error};
 use crate::filter::Filter;
 use crate::run::Run;
@@ -19,6 +20,12 @@ use crate::view::View;
 pub const PENDING_DOCUMENTS_MAX: u32 = 1_024;
 /// Pairs of term and document that wait in pending rows at most.
 pub const PENDING_POSTINGS_MAX: usize = 65_536;
+
+/// Whether so much is to be a segment.
+const fn is_full(documents: u32, postings: usize) -> bool {
+    documents >= PENDING_DOCUMENTS_MAX || postings >= PENDING_POSTINGS_MAX
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     options: Arc<Options>,
@@ -115,16 +122,25 @@ impl State {
         dead
     }
 
-    /// Adds a commit: to the pending rows, or with all of them as a segment.
+    /// Adds a commit: to the pending rows, or with all of them as a segment. A large one becomes a segment by itself,
+    /// so that its terms are not copied.
     pub(crate) fn push_commit<W: IndexStorage>(
         &mut self,
-        run: Run,
+        commit: Commit,
         storage: &mut W,
     ) -> Result<(), Error<W::Error>> {
+        if is_full(commit.documents(), commit.postings()) {
+            self.flush(storage)?;
+            self.last = commit.bounds().last;
+            let segment = self.build_from(commit, false, storage)?;
+            self.push_segment(segment);
+            return Ok(());
+        }
+        let run = commit.into_run();
         let (documents, postings) = self.runs.iter().fold((run.documents(), run.postings()), |sum, run| {
             (sum.0 + run.documents(), sum.1 + run.postings())
         });
-        if documents < PENDING_DOCUMENTS_MAX && postings < PENDING_POSTINGS_MAX {
+        if !is_full(documents, postings) {
             storage.put_pending(run.last(), &run.encode()).map_err(Error::Storage)?;
             self.push_run(run);
             return Ok(());
@@ -138,11 +154,22 @@ impl State {
     pub(crate) fn flush<W: IndexStorage>(&mut self, storage: &mut W) -> Result<(), Error<W::Error>> {
         let Some(newest) = self.runs.pop() else { return Ok(()) };
         let all = self.runs.drain(..).rev().fold(newest, |later, earlier| Arc::new(earlier.merge(&later)));
-        let segment = Arc::new(self.build(&all, false, storage)?);
+        let filter = self.new_filter(self.filtered(|prefix| all.count_prefix(prefix)));
+        let mut builder = SegmentBuilder::new(self.new_segment(), all.bounds(), filter);
+        for at in 0..all.len() {
+            builder.push(storage, all.term(at), all.docs(at))?;
+        }
+        let superseded = Superseded { since: all.superseded().to_vec(), ..Superseded::default() };
+        let segment = builder.finish(storage, false, 0, superseded)?;
         storage.clear_pending().map_err(Error::Storage)?;
+        self.push_segment(segment);
+        Ok(())
+    }
+
+    fn push_segment(&mut self, segment: Segment) {
+        let segment = Arc::new(segment);
         self.dead = Arc::new(self.superseded_by(std::slice::from_ref(&segment)));
         self.segments.push(segment);
-        Ok(())
     }
 
     /// Adds a run, and merges it with those before it that are not much larger.
@@ -162,19 +189,22 @@ impl State {
         Filter::new(&self.options.filtered, terms)
     }
 
-    /// Writes a segment of everything in a run.
-    pub(crate) fn build<W: IndexStorage>(
+    /// How many terms the filter of a segment has to hold, when so many begin with a prefix.
+    fn filtered(&self, count: impl Fn(&[u8]) -> usize) -> usize {
+        self.options.filtered.iter().map(|prefix| count(prefix)).sum()
+    }
+
+    /// Writes a segment of everything in a commit.
+    pub(crate) fn build_from<W: IndexStorage>(
         &self,
-        run: &Run,
+        mut commit: Commit,
         amends: bool,
         storage: &mut W,
     ) -> Result<Segment, Error<W::Error>> {
-        let filtered = self.options.filtered.iter().map(|prefix| run.count_prefix(prefix)).sum();
-        let mut builder = SegmentBuilder::new(self.new_segment(), run.bounds(), self.new_filter(filtered));
-        for at in 0..run.len() {
-            builder.push(storage, run.term(at), run.docs(at))?;
-        }
-        let superseded = Superseded { since: run.superseded().to_vec(), ..Superseded::default() };
+        let filter = self.new_filter(self.filtered(|prefix| commit.count_prefix(prefix)));
+        let mut builder = SegmentBuilder::new(self.new_segment(), commit.bounds(), filter);
+        let superseded = Superseded { since: commit.superseded().to_vec(), ..Superseded::default() };
+        commit.for_each(|term, docs| builder.push(storage, term, docs))?;
         builder.finish(storage, amends, 0, superseded)
     }
 

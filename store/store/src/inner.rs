@@ -106,7 +106,7 @@ pub(crate) fn plain_event(actor: i64, action: Action, outcome: Outcome, detail: 
 /// Overwrites what earlier calls have left on the stack of this thread: freed memory is wiped, frames that were left
 /// are not.
 #[inline(never)]
-fn overwrite_stack() {
+pub(crate) fn overwrite_stack() {
     std::hint::black_box(&mut [0_u8; STACK_BYTES]);
 }
 

@@ -83,3 +83,6 @@ pub(crate) fn next_epoch(connection: &Connection) -> Result<()> {
     )?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// When the store locks itself, and what failed attempts lead to.
     pub policy: Policy,
-    /// Memory for decrypted pages of each reader, in KiB; the writer has [`Self::writer_cache_kib`].
+    /// Memory for decrypted pages of each connection, in KiB: one writes, and as many read as there are threads reading.
     pub cache_kib: u32,
     /// Wipe page contents when memory is freed (docs/threat-model.md); costs up to a third of write speed.
     pub memory_security: bool,
@@ -59,13 +59,6 @@ impl StoreOptions {
         }
     }
 
-    /// Memory for decrypted pages of the writer, in KiB: a commit of ten thousand resources touches more index pages
-    /// than a reader ever does.
-    #[must_use]
-    pub const fn writer_cache_kib(&self) -> u32 {
-        self.cache_kib.saturating_mul(2)
-    }
-
     pub(crate) fn vault_config(&self) -> Config {
         let mut config = self.keychain.clone().map_or_else(Config::passphrase_only, Config::new);
         config.clock = self.clock.clone();
@@ -75,7 +68,7 @@ impl StoreOptions {
 
     pub(crate) fn connection(&self, read_only: bool) -> Options {
         Options {
-            cache_kib: if read_only { self.cache_kib } else { self.writer_cache_kib() },
+            cache_kib: self.cache_kib,
             memory_security: self.memory_security,
             read_only,
             ..Options::default()

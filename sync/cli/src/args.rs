@@ -173,7 +173,7 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     pub(crate) from_start: bool,
     /// Resources of one commit
-    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    #[arg(long, value_name = "N", default_value_t = 3_000)]
     pub(crate) batch: usize,
 }
 

@@ -119,8 +119,7 @@ fn measure(args: &BenchStoreArgs, place: &Path) -> Result<Figures> {
     let keychain = Arc::new(MemoryKeychain::new());
     let directory = place.join("store");
     let options = ingest::options(false, keychain.clone());
-    let plain =
-        Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
+    let plain = Options { cache_kib: options.cache_kib, memory_security: false, ..Options::default() };
     let batch = ImportOptions::default().batch;
     let (mut raw, mut ingests, mut tails) = (Vec::new(), Vec::new(), Vec::new());
     let mut counted = None;
@@ -215,8 +214,7 @@ pub(crate) fn search(out: Output, args: &BenchSearchArgs) -> Result<()> {
         fs::create_dir_all(kept).map_err(&failed)?;
         step("bare SQLCipher");
         let options = ingest::options(false, keychain.clone());
-        let plain =
-            Options { cache_kib: options.writer_cache_kib(), memory_security: false, ..Options::default() };
+        let plain = Options { cache_kib: options.cache_kib, memory_security: false, ..Options::default() };
         let baseline = baseline::run(data, place.path(), ImportOptions::default().batch, &plain)?;
         step("import");
         let wanted = args.resources.unwrap_or(baseline.resources);

@@ -15,6 +15,7 @@ use super::{ImportOptions, OnError, Refusal};
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
 use crate::index::Known;
+use crate::inner::overwrite_stack;
 use crate::prepare::{Identity, Prepared, Preparer, Rewrite, as_written};
 use crate::session::Session;
 
@@ -67,6 +68,8 @@ impl Producer<'_> {
         if let Err(Some(error)) = done {
             let _ = self.out.send(Err(error));
         }
+        // A later thread may get this stack; nobody else wipes it when the store is locked.
+        overwrite_stack();
         busy
     }
 }

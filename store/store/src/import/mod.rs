@@ -38,8 +38,8 @@ pub const COMMIT_BYTES_MAX: usize = 8 << 20;
 /// How long a transaction stays open for a source that is slower than the writer: others wait to write meanwhile.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Batches that may wait for the writer.
-const BATCHES_WAITING_MAX: usize = 4;
+/// Batches that may wait for the writer: what is prepared while it commits, merges the index and empties the log.
+const BATCHES_WAITING_MAX: usize = 12;
 
 /// What an import does with a record that cannot be stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct ImportOptions {
     pub on_error: OnError,
     /// Stores resources that break the rules of their type, as other systems hand them over. Off, they are refused.
     pub accept_invalid: bool,
-    /// Resources of one commit.
+    /// Resources of one commit: what waits for it is held in memory.
     pub batch: usize,
 }
 
@@ -78,7 +78,7 @@ impl Default for ImportOptions {
             resume: true,
             on_error: OnError::Stop,
             accept_invalid: false,
-            batch: 5_000,
+            batch: 3_000,
         }
     }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::parameters::Custom;
 use super::tables::Tables;
-use super::transaction::{merge_some, remove_remains};
+use super::transaction::{Step, merge_some, remove_remains};
 use super::{Index, State, doc};
 use crate::attachment::Attachments;
 use crate::error::{Error, Result};
@@ -84,7 +84,7 @@ pub(crate) fn step(
     } else {
         return Ok(None);
     }
-    next.snapshot = merge_some(next.snapshot, connection, now_ms, merge, STEP_CHANGES)?;
+    next.snapshot = merge_some(next.snapshot, connection, now_ms, merge, Step::building(STEP_CHANGES))?;
     next.save(connection)?;
     Ok(Some(next))
 }

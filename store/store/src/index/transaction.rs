@@ -15,10 +15,18 @@ use crate::search::{LINK_AGE_MAX_MS, custom, first_change_at};
 
 /// Blocks that a commit merges beside what its own documents cause. A thousand single commits make a segment of some 30
 /// blocks, which is merged three or four times in its life: this is many times that, and little to wait for.
-const MERGED_BLOCKS_MIN: u32 = 8;
+const MERGED_BLOCKS_MIN: u32 = 2;
 
-/// Who merges so many blocks at once is going to write many more.
-const BULK_BLOCKS: u32 = 512;
+/// Documents for which a commit merges one block. Some 25 documents fill a block, which is merged up to six times among
+/// millions: all merges keep up with this, and no commit waits long for one.
+const DOCUMENTS_A_MERGED_BLOCK: u32 = 4;
+
+/// Who commits so many documents at once is going to write many more, ...
+const BULK_DOCUMENTS: u32 = 1_000;
+
+/// ... and merges half as often, evenly: an import is as fast as its slower half, preparing or writing, and one commit
+/// with much to merge makes both wait.
+const DOCUMENTS_A_MERGED_BLOCK_IN_BULK: u32 = 8;
 
 /// Blocks that are removed at most for each that may be merged, so that removing keeps up.
 const SWEPT_FOR_MERGED: u32 = 2;
@@ -166,8 +174,8 @@ impl IndexTransaction {
             next.covered = doc(last_change)?;
             self.flushed(connection)?;
             if self.erased.is_empty() {
-                let budget = MERGED_BLOCKS_MIN + self.documents / 2;
-                self.snapshot = merge_some(self.snapshot, connection, now_ms, merge, budget)?;
+                let step = Step::after(self.documents);
+                self.snapshot = merge_some(self.snapshot, connection, now_ms, merge, step)?;
             } else {
                 *merge = None;
                 self.purge(connection)?;
@@ -193,21 +201,49 @@ impl IndexTransaction {
     }
 }
 
+/// How much a transaction merges.
+#[derive(Clone, Copy)]
+pub(super) struct Step {
+    /// Blocks that are written at most.
+    blocks: u32,
+    /// So many neighbours become one segment.
+    fan_out: u32,
+}
+
+impl Step {
+    /// After a commit of so many documents.
+    fn after(documents: u32) -> Self {
+        let is_bulk = documents >= BULK_DOCUMENTS;
+        let (documents_a_block, fan_out) = if is_bulk {
+            (DOCUMENTS_A_MERGED_BLOCK_IN_BULK, BULK_FAN_OUT)
+        } else {
+            (DOCUMENTS_A_MERGED_BLOCK, FAN_OUT)
+        };
+        Self { blocks: MERGED_BLOCKS_MIN + documents / documents_a_block, fan_out }
+    }
+
+    /// While an index is built, with nobody waiting.
+    pub(super) const fn building(blocks: u32) -> Self {
+        Self { blocks, fan_out: BULK_FAN_OUT }
+    }
+}
+
 /// Goes on with the merge under way, or begins the next one: until it is done, or so many blocks are written.
 pub(super) fn merge_some(
     snapshot: Snapshot,
     connection: &Connection,
     now_ms: i64,
     merge: &mut Option<Merge>,
-    blocks: u32,
+    step: Step,
 ) -> Result<Snapshot> {
+    let Step { blocks, fan_out } = step;
     let mut tables = Tables(connection);
     // Blocks of merged segments go once no reader has a state with them.
     let snapshot = match snapshot.garbage_blocks() {
         0 => snapshot,
         _ => snapshot.sweep(&mut tables, blocks.saturating_mul(SWEPT_FOR_MERGED))?,
     };
-    let choice = Choice::Tiered(if blocks >= BULK_BLOCKS { BULK_FAN_OUT } else { FAN_OUT });
+    let choice = Choice::Tiered(fan_out);
     if merge.is_none() && snapshot.merge(choice, 0).is_some() {
         // Only now is it worth asking which superseded versions no link to a page can lead to any more.
         let time = keepwell_fhir::Instant::from_ms(now_ms.saturating_sub(LINK_AGE_MAX_MS));
