@@ -72,12 +72,17 @@ const EDGES: &[Edges] = &[
         "keepwell",
         // Bare SQLCipher is what its bench compares the store with; extraction is measured alone.
         &[
+            "keepwell-backend",
+            "keepwell-backend-sqlcipher",
+            "keepwell-client",
             "keepwell-fhir",
+            "keepwell-protocol",
             "keepwell-sample",
             "keepwell-search",
             "keepwell-server",
             "keepwell-sqlcipher",
             "keepwell-store",
+            "keepwell-tls",
             "keepwell-vault",
         ],
         &[],

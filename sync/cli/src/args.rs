@@ -2,6 +2,8 @@
 //!
 //! Invariant: no argument takes a secret; passcodes and passphrases are read as `secret.rs` says.
 
+mod serve;
+mod sync;
 mod values;
 
 use std::path::PathBuf;
@@ -12,6 +14,11 @@ use clap_complete::Shell;
 use keepwell_fhir::{Instant, ResourceType};
 use keepwell_store::audit::{Action, Outcome};
 
+pub(crate) use self::serve::{ServeArgs, ServeCommand, ServePlace, ServeTokenArgs};
+pub(crate) use self::sync::{
+    BenchPullArgs, BenchSyncArgs, ConflictsCommand, ConflictsResolveArgs, ConflictsShowArgs, EnrolArgs,
+    SyncArgs, SyncStatusArgs,
+};
 use self::values::{CompressChoice, FormatChoice, Scope, action, instant, outcome, resource_type};
 pub(crate) use self::values::{Day, KeychainChoice, Place};
 
@@ -102,6 +109,11 @@ pub(crate) enum Command {
     Purge(PurgeArgs),
     Erase(EraseArgs),
     Serve(ServeArgs),
+    Enrol(EnrolArgs),
+    Sync(SyncArgs),
+    SyncStatus(SyncStatusArgs),
+    #[command(subcommand)]
+    Conflicts(ConflictsCommand),
     #[command(subcommand)]
     Bench(BenchCommand),
     Demo(DemoArgs),
@@ -722,6 +734,9 @@ Examples:
 pub(crate) enum BenchCommand {
     Store(BenchStoreArgs),
     Search(BenchSearchArgs),
+    Sync(BenchSyncArgs),
+    #[command(hide = true)]
+    Pull(BenchPullArgs),
     #[command(hide = true)]
     Import(BenchImportArgs),
 }
@@ -780,67 +795,6 @@ pub(crate) struct BenchImportArgs {
     pub(crate) wipe: bool,
     #[arg(long)]
     pub(crate) directory: PathBuf,
-}
-
-/// Run a server for devices and FHIR clients; the first run makes its keys and invites a device
-#[derive(Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
-Examples:
-  keepwell serve --config /etc/keepwell/server.toml --check
-  keepwell serve --config /etc/keepwell/server.toml
-  keepwell serve token dr.jones --config /etc/keepwell/server.toml
-
-docs/operators.md tells what is in the configuration."
-)]
-pub(crate) struct ServeArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<ServeCommand>,
-    #[command(flatten)]
-    pub(crate) place: ServePlace,
-    /// Say what is unsafe in the configuration, and start nothing
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// Whose device is invited when the server is made: the id of a Practitioner
-    #[arg(long, value_name = "ID", default_value = "owner")]
-    pub(crate) invite: String,
-}
-
-/// Which server.
-#[derive(Args)]
-pub(crate) struct ServePlace {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "/etc/keepwell/server.toml")]
-    pub(crate) config: PathBuf,
-    /// Where the data is, instead of what the configuration says
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// What to listen on, instead of what the configuration says
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<std::net::SocketAddr>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum ServeCommand {
-    Token(ServeTokenArgs),
-}
-
-/// Make a token for a FHIR client, shown once; or take back all tokens of a user
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  keepwell serve token dr.jones
-  keepwell serve token dr.jones --revoke")]
-pub(crate) struct ServeTokenArgs {
-    /// Whom the audit trail names
-    #[arg(value_name = "USER")]
-    pub(crate) holder: String,
-    #[command(flatten)]
-    pub(crate) place: ServePlace,
-    /// Take back every token of the user
-    #[arg(long)]
-    pub(crate) revoke: bool,
 }
 
 /// Show the store at work, step by step, on made-up patients or on a folder of Bundles; leaves nothing behind

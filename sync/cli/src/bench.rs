@@ -8,6 +8,7 @@ mod bodies;
 mod copies;
 mod ingest;
 mod search;
+mod sync;
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -23,6 +24,8 @@ use keepwell_sqlcipher::Options;
 use keepwell_store::{CHANGES_PAGE_MAX, ImportOptions, ImportSource, Operation, Store, StoreOptions};
 use keepwell_vault::{FileKeychain, Keychain, MemoryKeychain};
 use serde_json::{Value, json};
+
+pub(crate) use self::sync::{pull_alone, sync};
 
 use self::baseline::Baseline;
 use self::copies::Copies;

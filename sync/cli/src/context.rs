@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keepwell_client::SyncExtension;
 use keepwell_store::{Actor, Privileged, Session, Store, StoreOptions};
 use keepwell_vault::{
     Config, Error as VaultError, FileKeychain, Keychain, Passcode, Suspicion, SystemKeychain,
@@ -92,9 +93,35 @@ impl Context {
         secret::new(file, NEW_PASSCODE)
     }
 
+    /// What this machine is called.
+    pub(crate) fn device(&self) -> &str {
+        &self.device
+    }
+
     /// Opens and unlocks the store, asking for the passcode where one is needed.
     pub(crate) fn unlocked(&self, suspicion: Suspicion) -> Result<Store> {
-        let store = Store::open(self.directory()?, self.options())?;
+        match self.open(self.options(), suspicion) {
+            // It syncs: what is saved has to be noted.
+            Err(Failure::Store(keepwell_store::Error::MissingExtension)) => {
+                self.open(self.options_to_sync(&SyncExtension::new()), suspicion)
+            }
+            done => done,
+        }
+    }
+
+    /// As [`Self::unlocked`], for a store that syncs, or begins to.
+    pub(crate) fn unlocked_to_sync(&self, sync: &SyncExtension) -> Result<Store> {
+        self.open(self.options_to_sync(sync), Suspicion::Refuse)
+    }
+
+    fn options_to_sync(&self, sync: &SyncExtension) -> StoreOptions {
+        let mut options = self.options();
+        options.extensions.push(Arc::new(sync.clone()));
+        options
+    }
+
+    fn open(&self, options: StoreOptions, suspicion: Suspicion) -> Result<Store> {
+        let store = Store::open(self.directory()?, options)?;
         match store.unlock_with(None, suspicion) {
             Err(keepwell_store::Error::Vault(VaultError::PasscodeNeeded)) => {
                 store.unlock_with(Some(self.passcode()?), suspicion)?;

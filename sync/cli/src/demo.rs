@@ -5,6 +5,7 @@
 
 mod data;
 mod stage;
+mod sync;
 
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<()> {
     purge(&mut stage, &session, &example)?;
     session.close()?;
     erase(&mut stage, store)?;
+    sync::run(&mut stage)?;
     stage.end(&format!("Done in {:.1} s; every step held.", started.elapsed().as_secs_f64()))
 }
 

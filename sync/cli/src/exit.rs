@@ -30,6 +30,10 @@ pub(crate) enum Failure {
     NobodyReads,
     /// The server refused, or was refused.
     Server(keepwell_server::Error),
+    /// Sync refused, or was refused.
+    Sync(keepwell_client::Error),
+    /// The server could not be reached, or had no time, with the code of why; what waited still waits.
+    Unmet(u16),
     /// A step of the demo did not hold.
     NotHeld(&'static str),
 }
@@ -39,6 +43,15 @@ pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<keepwell_client::Error> for Failure {
+    fn from(error: keepwell_client::Error) -> Self {
+        match error {
+            keepwell_client::Error::Store(error) => Self::Store(error),
+            error => Self::Sync(error),
+        }
     }
 }
 
@@ -68,6 +81,11 @@ impl Failure {
         let (code, exit, message) = match self {
             Self::Store(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
             Self::Server(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
+            Self::Sync(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
+            Self::Unmet(code) => {
+                let text = "the server was not met; what waits will be sent the next time";
+                (Some(*code), exit_code(*code), text.to_owned())
+            }
             Self::Usage(text) => (None, USAGE, (*text).to_owned()),
             Self::NobodyReads => return ExitCode::SUCCESS,
             Self::NotHeld(what) => (Some(900), BUG, format!("this did not hold: {what}")),

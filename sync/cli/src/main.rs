@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod files;
 mod lines;
+mod local_server;
 mod output;
 mod progress;
 mod secret;

@@ -8,6 +8,7 @@ mod parameters;
 mod resources;
 mod search;
 mod serve;
+mod sync;
 mod transfer;
 
 use std::fs;
@@ -57,8 +58,14 @@ pub(crate) fn run(global: Global, command: Command) -> Result<()> {
         Command::Purge(args) => destroy::purge(context, &args),
         Command::Erase(args) => destroy::erase(context, &args),
         Command::Serve(args) => serve::serve(context, args),
+        Command::Enrol(args) => sync::enrol(context, &args),
+        Command::Sync(args) => sync::sync(context, &args),
+        Command::SyncStatus(_) => sync::status(context),
+        Command::Conflicts(command) => sync::conflicts(context, &command),
         Command::Bench(BenchCommand::Store(args)) => bench::store(context.out, &args),
         Command::Bench(BenchCommand::Search(args)) => bench::search(context.out, &args),
+        Command::Bench(BenchCommand::Sync(args)) => bench::sync(context.out, &args),
+        Command::Bench(BenchCommand::Pull(args)) => bench::pull_alone(&args),
         Command::Bench(BenchCommand::Import(args)) => bench::import_alone(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => {

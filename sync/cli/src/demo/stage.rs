@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::exit::{Failure, Result, io as io_failure};
 
-const APP: &str = "keepwell-demo";
+pub(super) const APP: &str = "keepwell-demo";
 const DEVICE: &str = "this device";
 const USER: &str = "dr.demo";
 
@@ -28,6 +28,11 @@ pub(super) struct Stage {
     steps: u32,
 }
 
+/// Who is at work.
+pub(super) fn actor() -> Result<Actor> {
+    Actor::new(USER, APP, DEVICE).map_err(|_| Failure::NotHeld("the demo has a name"))
+}
+
 impl Stage {
     pub(super) fn new() -> Result<Self> {
         let home = tempfile::Builder::new()
@@ -39,6 +44,11 @@ impl Stage {
 
     pub(super) fn directory(&self) -> PathBuf {
         self.home.path().join("store")
+    }
+
+    /// A place for something else.
+    pub(super) fn folder(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
     }
 
     pub(super) fn vault_config(&self) -> Config {
@@ -72,8 +82,7 @@ impl Stage {
     }
 
     pub(super) fn session(&self, store: &Store) -> Result<Session> {
-        let actor = Actor::new(USER, APP, DEVICE).map_err(|_| Failure::NotHeld("the demo has a name"))?;
-        Ok(store.session(actor)?)
+        Ok(store.session(actor()?)?)
     }
 
     pub(super) fn step(&mut self, title: &str) -> Result<()> {

@@ -1,0 +1,234 @@
+//! Sync: enrolment, rounds, and what a person has to decide.
+
+use std::io::Write;
+use std::time::Duration;
+
+use keepwell_client::{Cancel, Client, ClientOptions, Conflict, Report, Resolution, SyncExtension};
+use keepwell_store::Store;
+use keepwell_tls::Invitation;
+use serde_json::{Value, json};
+
+use crate::args::{ConflictsCommand, ConflictsResolveArgs, ConflictsShowArgs, EnrolArgs, SyncArgs};
+use crate::context::Context;
+use crate::exit::{Failure, Result};
+use crate::output::{Table, grouped, size};
+
+/// How often `sync --watch` looks whether its thread still lives.
+const LOOK: Duration = Duration::from_millis(500);
+
+pub(super) fn enrol(context: &Context, args: &EnrolArgs) -> Result<()> {
+    let text = zeroize::Zeroizing::new(super::read(&args.invitation)?);
+    let invitation = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<Invitation>().ok());
+    let invitation = invitation.ok_or(Failure::Usage("the file holds no invitation"))?;
+    with_client(context, |client| {
+        let enrolled = client.enrol(&invitation, args.name.as_deref().unwrap_or_else(|| context.device()))?;
+        let (device, tenant) = (enrolled.device.to_string(), enrolled.tenant.to_string());
+        context.out.show(
+            || json!({ "device": device, "tenant": tenant }),
+            |out| {
+                writeln!(out, "This store is device {device} of {tenant}. `keepwell sync` sends and fetches.")
+            },
+        )
+    })
+}
+
+pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
+    with_client(context, |client| {
+        if args.watch {
+            let background = client.start()?;
+            while !background.is_over() {
+                std::thread::sleep(LOOK);
+            }
+            return Ok(background.stop()?);
+        }
+        let bar = crate::progress::bar("syncing", None);
+        let report = client.sync(&Cancel::default(), &mut |progress| {
+            bar.set_message(format!("{} rows, {}", grouped(progress.rows), size(progress.received_bytes)));
+        });
+        bar.finish_and_clear();
+        let report = report?;
+        let conflicts = client.status()?.conflicts;
+        context.out.show(
+            || {
+                let mut value = report_json(&report);
+                value["conflicts"] = conflicts.into();
+                value
+            },
+            |out| tell(&report, conflicts, out),
+        )?;
+        match report.last_problem {
+            Some(code) => Err(Failure::Unmet(code)),
+            None => Ok(()),
+        }
+    })
+}
+
+pub(super) fn status(context: &Context) -> Result<()> {
+    with_client(context, |client| {
+        let status = client.status()?;
+        let text = |value: Option<String>| value.unwrap_or_else(|| "never".to_owned());
+        let device = status.device.as_ref().map(ToString::to_string);
+        let met = status.met.map(|met| met.to_string());
+        let until = status.lease.map(|lease| lease.until.to_string());
+        context.out.show(
+            || {
+                json!({
+                    "device": device, "tenant": status.tenant.as_ref().map(ToString::to_string),
+                    "pending": status.pending, "conflicts": status.conflicts, "scopes": status.scopes,
+                    "hydrating": status.hydrating, "met": met, "lease_until": until,
+                })
+            },
+            |out| {
+                let Some(device) = &device else { return writeln!(out, "This store is not enrolled.") };
+                writeln!(out, "Device {device}")?;
+                writeln!(
+                    out,
+                    "{} edits wait, {} conflicts to look at",
+                    grouped(status.pending),
+                    status.conflicts
+                )?;
+                writeln!(out, "{} scopes, {} of them on their way", status.scopes, status.hydrating)?;
+                writeln!(out, "server last met: {}", text(met.clone()))?;
+                writeln!(out, "works without it until: {}", text(until.clone()))
+            },
+        )
+    })
+}
+
+pub(super) fn conflicts(context: &Context, command: &ConflictsCommand) -> Result<()> {
+    with_client(context, |client| match command {
+        ConflictsCommand::List(_) => list(context, client),
+        ConflictsCommand::Show(args) => show(context, client, args),
+        ConflictsCommand::Resolve(args) => resolve(client, args),
+    })
+}
+
+fn list(context: &Context, client: &Client) -> Result<()> {
+    let conflicts = client.conflicts()?;
+    context.out.show(
+        || conflicts.iter().map(summary).collect(),
+        |out| {
+            let mut table = Table::new(&["id", "resource", "why", "elements", "archived"]);
+            for conflict in &conflicts {
+                let value = summary(conflict);
+                let word = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+                let archived = if conflict.is_archived { "yes" } else { "no" };
+                table.row([
+                    word("id"),
+                    word("resource"),
+                    word("kind"),
+                    conflict.paths.join(" "),
+                    archived.to_owned(),
+                ]);
+            }
+            table.write(out)
+        },
+    )
+}
+
+fn show(context: &Context, client: &Client, args: &ConflictsShowArgs) -> Result<()> {
+    let conflict = find(client, &args.id)?;
+    let body = |body: &Option<keepwell_protocol::Body>| {
+        body.as_ref().and_then(|body| serde_json::from_slice::<Value>(body.as_bytes()).ok())
+    };
+    let sides = [
+        ("base", body(&conflict.base)),
+        ("mine", body(&conflict.mine)),
+        ("theirs", body(&conflict.theirs)),
+        ("outcome", body(&conflict.outcome)),
+    ];
+    context.out.show(
+        || {
+            let mut value = summary(&conflict);
+            for (name, side) in &sides {
+                value[*name] = side.clone().unwrap_or_default();
+            }
+            value
+        },
+        |out| {
+            writeln!(out, "{}", summary(&conflict))?;
+            for (name, side) in &sides {
+                match side {
+                    Some(side) => writeln!(out, "\n{name}\n{side:#}")?,
+                    None if *name != "outcome" => writeln!(out, "\n{name}: nothing")?,
+                    None => {}
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+fn resolve(client: &Client, args: &ConflictsResolveArgs) -> Result<()> {
+    let resolution = match &args.with {
+        Some(path) => Resolution::Edited(super::read(path)?),
+        None if args.take_mine => Resolution::TakeMine,
+        None => Resolution::KeepTheirs,
+    };
+    Ok(client.resolve(&find(client, &args.id)?, &resolution)?)
+}
+
+fn find(client: &Client, id: &str) -> Result<Conflict> {
+    let mut found: Vec<_> =
+        client.conflicts()?.into_iter().filter(|conflict| conflict.id.as_str().starts_with(id)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(conflict), true) => Ok(conflict),
+        (Some(_), false) => Err(Failure::Usage("more than one conflict begins like that")),
+        (None, _) => Err(Failure::Usage("there is no such conflict; see `keepwell conflicts list`")),
+    }
+}
+
+fn summary(conflict: &Conflict) -> Value {
+    json!({
+        "id": conflict.id.as_str(),
+        "resource": format!("{}/{}", conflict.resource_type, conflict.resource_id),
+        "kind": conflict.kind,
+        "paths": conflict.paths,
+        "reasons": conflict.reasons,
+        "at": conflict.at.to_string(),
+        "archived": conflict.is_archived,
+    })
+}
+
+fn report_json(report: &Report) -> Value {
+    json!({
+        "rows": report.rows, "stored": report.stored, "purged": report.purged, "applied": report.applied,
+        "merged": report.merged, "lost": report.lost, "rejected": report.rejected, "parked": report.parked,
+        "requests": report.requests, "sent_bytes": report.sent_bytes, "received_bytes": report.received_bytes,
+        "problem": report.last_problem,
+    })
+}
+
+fn tell(report: &Report, conflicts: u64, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{} edits went, {} resources came, {} went away; {} merged.",
+        grouped(report.applied),
+        grouped(report.stored),
+        grouped(report.purged),
+        grouped(report.merged)
+    )?;
+    if conflicts > 0 {
+        writeln!(out, "{conflicts} conflicts to look at: `keepwell conflicts list`.")?;
+    }
+    writeln!(
+        out,
+        "{} requests, {} up, {} down.",
+        grouped(report.requests),
+        size(report.sent_bytes),
+        size(report.received_bytes)
+    )
+}
+
+/// Runs `work` with a client of the store, then closes it.
+fn with_client(context: &Context, work: impl FnOnce(&Client) -> Result<()>) -> Result<()> {
+    let sync = SyncExtension::new();
+    let store: Store = context.unlocked_to_sync(&sync)?;
+    let client = Client::new(store.clone(), sync, ClientOptions::new(context.actor()?));
+    let done = work(&client);
+    drop(client);
+    // After a wipe there is nothing to close; a lease that is over has closed it.
+    let closed = store.lock();
+    done?;
+    Ok(closed?)
+}
