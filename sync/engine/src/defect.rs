@@ -3,6 +3,7 @@
 //! Promise: without the feature `defects`, which only the simulator switches on, none is ever on.
 
 /// A rule that is left out.
+#[cfg_attr(not(feature = "defects"), expect(unreachable_pub, reason = "the simulator alone names it"))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Defect {
     /// Rows overwrite a resource whose mutation is in flight.
@@ -45,6 +46,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
+    #[cfg(feature = "defects")]
     pub const ALL: &[Self] = &[
         Self::AppliesOverInFlight,
         Self::KeepsLostScopes,

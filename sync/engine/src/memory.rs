@@ -43,7 +43,7 @@ impl MemoryReplica {
         Self::default()
     }
 
-    /// Saves a resource as a person does; none to delete it. The caller notes it with [`crate::edited`].
+    /// Saves a resource as a person does; none to delete it. The caller notes it with [`crate::edited()`].
     pub fn save(&mut self, key: &ResourceKey, body: Option<Body>) {
         match body {
             Some(body) => self.content.insert(key.clone(), body),
