@@ -246,7 +246,7 @@ impl Engine {
                     self.stop_in(turn, Stop::Upgrade, effects);
                 }
             }
-            Answer::Push { settlements, fault, .. } => {
+            Answer::Push { head, settlements, fault } => {
                 // An outcome is decided once, so one that comes late is as good, if the numbers are still the same.
                 let asked = self.flights.push.as_ref().filter(|flight| flight.ticket == ticket);
                 let Some(&Flight { asked: (incarnation, _), .. }) = asked else {
@@ -254,7 +254,8 @@ impl Engine {
                     return Ok(());
                 };
                 self.flights.push = None;
-                if incarnation == turn.state.incarnation || Defect::KeepsIncarnation.is_on() {
+                let is_own = incarnation == turn.state.incarnation || Defect::KeepsIncarnation.is_on();
+                if is_own && turn.hears_of(head.epoch) {
                     settlements.into_iter().try_for_each(|settlement| turn.settle(settlement))?;
                     self.push_max = (self.push_max * 2).min(limits::MUTATIONS_MAX);
                 }

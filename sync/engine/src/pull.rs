@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_protocol::{
     Digest, Error, Grant, Hydration, Position, PullEnd, PullHead, PullItem, PullRequest, RequestId,
-    ResourceKey, Row, Scope, ScopeDigest, ScopeSet, VERSION_MAX, limits,
+    ResourceKey, Row, Scope, ScopeDigest, ScopeSet, Sequence, VERSION_MAX, limits,
 };
 
 use crate::defect::Defect;
@@ -67,13 +67,13 @@ impl<R: Replica> Turn<'_, R> {
         if (head.req != asked.req || !asked.stands(&now)) && !Defect::TakesStaleAnswers.is_on() {
             return Ok(Page::Discarded);
         }
-        if self.state.epoch.is_some_and(|epoch| epoch != head.epoch) {
+        if !self.hears_of(head.epoch) {
             self.resync(true)?;
             self.state.epoch = Some(head.epoch);
             return Ok(Page::More);
         }
-        self.state.epoch = Some(head.epoch);
         self.state.clock = self.state.clock.max(head.clock);
+        let round = self.state.round;
         let is_unknown = matches!(end, Err(Error::UnknownOutcome | Error::UnknownRowState));
         let (rows, outcomes) = split(items);
         if !Defect::SettlesLate.is_on() {
@@ -90,7 +90,7 @@ impl<R: Replica> Turn<'_, R> {
             }
             rows.into_iter().try_for_each(|row| self.receive(row, is_checkpoint))?;
             if let Some(upto) = upto {
-                self.advance(upto)?;
+                self.advance(upto, round)?;
             }
         }
         if Defect::SettlesLate.is_on() {
@@ -99,7 +99,8 @@ impl<R: Replica> Turn<'_, R> {
         Ok(match end {
             _ if is_unknown => Page::Unknown,
             Ok(end) if !end.more && !is_changed => {
-                self.checkpoint(asked, end.upto, &end.digests)?;
+                let digests = if self.is_ahead(head.last_seq)? { &[][..] } else { &end.digests };
+                self.checkpoint(asked, end.upto, digests)?;
                 if self.wants_pull { Page::More } else { Page::Checkpoint(end.next_ms) }
             }
             _ => Page::More,
@@ -145,14 +146,19 @@ impl<R: Replica> Turn<'_, R> {
         Ok(())
     }
 
-    /// All that was asked for has been read up to here.
-    fn advance(&mut self, upto: Position) -> Result<(), R::Error> {
+    /// All that was asked for has been read up to here. Hydrations of rounds behind `round` were begun by this very page,
+    /// and nothing of them was asked for.
+    fn advance(&mut self, upto: Position, round: u64) -> Result<(), R::Error> {
         let cursor = self.state.position.map_or(upto, |position| position.max(upto));
         self.state.position = Some(cursor);
         for held in self.scopes.values_mut() {
-            let Some(position) = held.position else { continue };
-            let position = position.max(upto);
-            held.position = (position < cursor).then_some(position);
+            if held.round > round && !held.is_complete {
+                held.position = Some(Position::ZERO);
+            } else if let Some(position) = held.position.map(|position| position.max(upto)) {
+                held.position = (position < cursor).then_some(position);
+            } else {
+                continue;
+            }
             self.replica.set_scope(held)?;
         }
         Ok(())
@@ -218,6 +224,14 @@ impl<R: Replica> Turn<'_, R> {
                 self.recheck(&key)?;
             }
         }
+    }
+
+    /// Whether a mutation was settled here that was not yet decided in the snapshot of a page: a push that overtook it may
+    /// have taken resources away that are still in the page's digests.
+    fn is_ahead(&mut self, decided: Sequence) -> Result<bool, R::Error> {
+        let numbered = self.state.next.get().saturating_sub(decided.get() + 1);
+        let open = self.replica.mutations(decided, limits::MUTATIONS_MAX)?;
+        Ok((open.len() as u64) < numbered)
     }
 
     /// Compares what scopes hold here and there. One that differs is fetched anew.

@@ -317,7 +317,14 @@ impl<R: Replica> Turn<'_, R> {
         if current.as_ref().is_some_and(is_live) && is_tombstone(held.as_ref(), known.as_ref()) {
             self.leave_tombstone(key, None)?;
         }
-        let held = held.filter(|row| matches!(row.state, RowState::In(_) | RowState::Deleted));
+        // An own write, or the row of another outcome, may be ahead of what pages told; and what left the device's scopes
+        // since is no longer told by them.
+        let is_behind =
+            |row: &Row| known.as_ref().is_some_and(|known| !known.doubtful && row.version < known.version);
+        let is_here = !self.replica.memberships(key)?.is_empty();
+        let held = held.filter(|row| {
+            matches!(row.state, RowState::In(_) | RowState::Deleted) && is_here && !is_behind(row)
+        });
         let position = |row: &Option<Row>| row.as_ref().map_or(Position::ZERO, |row| row.position);
         Ok(if position(&held) > position(&current) { held } else { current })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use keepwell_merge::Merger;
 use keepwell_protocol::{
-    Body, Hash, Id, Incarnation, ParkKind, Position, ResourceKey, Scope, Sequence, Version,
+    Body, Epoch, Hash, Id, Incarnation, ParkKind, Position, ResourceKey, Scope, Sequence, Version,
 };
 
 use crate::defect::Defect;
@@ -35,6 +35,13 @@ impl<R: Replica> Turn<'_, R> {
         let scopes = self.replica.scopes()?;
         self.scopes = scopes.into_iter().map(|held| (held.scope.clone(), held)).collect();
         Ok(())
+    }
+
+    /// Whether this is the history that versions here are of: the first one that is heard of, until a resync.
+    ///
+    /// A device may push before it has ever pulled; from the first outcome on it has versions, and so an epoch.
+    pub(crate) fn hears_of(&mut self, epoch: Epoch) -> bool {
+        *self.state.epoch.get_or_insert(epoch) == epoch
     }
 
     pub(crate) fn next_round(&mut self) -> u64 {

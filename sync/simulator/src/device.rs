@@ -195,9 +195,9 @@ impl Device {
                 let is_whole = base.is_none()
                     && !memberships.is_empty()
                     && memberships.iter().all(|scope| complete.contains(scope));
-                seen.extend(
-                    known.filter(|known| is_whole && !known.doubtful).map(|known| known.version >= *version),
-                );
+                // An outcome's row is shown at once, ahead of the checkpoint that its transaction belongs to.
+                let known = known.filter(|known| is_whole && !known.doubtful && known.unplaced.is_none());
+                seen.extend(known.map(|known| known.version >= *version));
             }
             if seen.contains(&true) && seen.contains(&false) {
                 let (id, key) = (&self.id, &transaction[0].0);

@@ -50,6 +50,9 @@ pub(crate) struct Concerns {
 /// A mutation, by device, incarnation and number.
 type Name = (Id, Incarnation, Sequence);
 
+/// What mutations made.
+type Applied = BTreeMap<Name, (ResourceKey, Version)>;
+
 pub(crate) struct World<'p> {
     pub(crate) plan: &'p Plan,
     pub(crate) server: MemoryBackend,
@@ -58,7 +61,7 @@ pub(crate) struct World<'p> {
     pub(crate) random: Concerns,
     pub(crate) now_ms: u64,
     pub(crate) faults: BTreeMap<Fault, u64>,
-    pub(crate) applied: BTreeMap<Name, (ResourceKey, Version)>,
+    pub(crate) applied: Applied,
     pub(crate) trace: u64,
     numbers: u64,
     pub(crate) saves: Vec<Save>,
@@ -67,7 +70,8 @@ pub(crate) struct World<'p> {
     pub(crate) transactions: Vec<Vec<(ResourceKey, Version)>>,
     /// Resources that were deleted, and not made anew on purpose.
     pub(crate) deleted: BTreeSet<ResourceKey>,
-    backup: Option<Snapshot>,
+    /// The server's backup, and what had been applied when it was made.
+    backup: Option<(Snapshot, Applied)>,
     epochs: u64,
     pub(crate) is_calm: bool,
 }
@@ -541,11 +545,11 @@ impl<'p> World<'p> {
     }
 
     fn back_up_server(&mut self) {
-        self.backup = Some(self.server.snapshot());
+        self.backup = Some((self.server.snapshot(), self.applied.clone()));
     }
 
     fn restore_server(&mut self) {
-        let Some(backup) = self.backup.take() else { return };
+        let Some((backup, applied)) = self.backup.take() else { return };
         if !self.happens(Fault::ServerRestore, true) {
             return;
         }
@@ -556,7 +560,7 @@ impl<'p> World<'p> {
             let name = (save.key.clone(), save.value.clone());
             save.is_excused |= before.contains(&name) && !after.contains(&name);
         }
-        self.applied.clear();
+        self.applied = applied;
         self.transactions.clear();
         let resources = self.server.resources().into_iter();
         self.deleted = resources.filter(|(_, head, _)| head.deleted).map(|(key, ..)| key).collect();

@@ -1,0 +1,228 @@
+//! Answers that overtake each other: what came late, or before anything was pulled, changes nothing that is newer.
+
+use std::collections::BTreeSet;
+
+use keepwell_engine::{
+    Answer, Edited, Effect, Engine, Event, MemoryReplica, Now, Replica as _, Request, Settings, Ticket,
+    Traffic, edited,
+};
+use keepwell_fhir::Instant;
+use keepwell_protocol::{
+    Body, Digest, Epoch, Generation, Grant, Member, Outcome, ParkReason, Position, PullEnd, PullHead,
+    PullItem, PullRequest, PushReplyHead, ResourceKey, Row, RowState, Scope, ScopeDigest, Sequence,
+    Settlement, Version,
+};
+
+const EPOCH: Epoch = Epoch::new(7);
+
+/// A device, and what it last asked for.
+struct Device {
+    replica: MemoryReplica,
+    engine: Engine,
+    saves: u64,
+    randoms: u64,
+    ms: u64,
+    pull: Option<(Ticket, PullRequest)>,
+    push: Option<(Ticket, Option<Epoch>)>,
+}
+
+fn body(id: &str, value: u32) -> Body {
+    let text = format!(
+        r#"{{"resourceType":"Basic","id":"{id}","subject":{{"reference":"Patient/p"}},"code":{{"text":"{value}"}}}}"#
+    );
+    Body::new(text).expect("a resource")
+}
+
+fn key(id: &str) -> ResourceKey {
+    body(id, 0).key().expect("it has a key")
+}
+
+fn scope() -> Scope {
+    Scope::patient(&"p".parse().expect("an id"))
+}
+
+fn position(number: u64) -> Position {
+    Position::new(number).expect("a small number")
+}
+
+fn version(number: u64) -> Version {
+    Version::new(number).expect("a small number")
+}
+
+fn sequence(number: u64) -> Sequence {
+    Sequence::new(number).expect("a small number")
+}
+
+fn row(at: u64, id: &str, of: u64, state: RowState) -> Row {
+    Row { position: position(at), scope: scope(), key: key(id), version: version(of), at: None, state }
+}
+
+impl Device {
+    fn new() -> Self {
+        Self {
+            replica: MemoryReplica::new(),
+            engine: Engine::new(Settings::default()),
+            saves: 0,
+            randoms: 0,
+            ms: 0,
+            pull: None,
+            push: None,
+        }
+    }
+
+    /// A device that holds one scope, read up to position 3.
+    fn with_scope(rows: Vec<Row>) -> Self {
+        let mut device = Self::new();
+        device.tell(Event::SyncNow);
+        let grants = vec![Grant(scope(), Generation::ZERO.next().expect("one"))];
+        device.page(Some(grants), Vec::new(), 0, 0, true, Vec::new());
+        device.page(None, rows, 3, 0, false, Vec::new());
+        device
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.ms += 1_000;
+        let now = Now { ms: self.ms, wall: Instant::from_ms(0) };
+        let randoms = &mut self.randoms;
+        let mut random = || {
+            *randoms += 1;
+            *randoms
+        };
+        let Ok(effects) = self.engine.handle(event, now, &mut random, &mut self.replica);
+        for effect in effects {
+            match effect {
+                Effect::Send { ticket, request: Request::Pull(request) } => {
+                    self.pull = Some((ticket, request))
+                }
+                Effect::Send { ticket, request: Request::Push { head, .. } } => {
+                    self.push = Some((ticket, head.epoch));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A person saves, and the program tells of it at once.
+    fn save(&mut self, id: &str, value: u32) {
+        self.saves += 1;
+        let (key, body) = (key(id), body(id, value));
+        let Ok(before) = self.replica.content(&key);
+        let change = Edited {
+            key: &key,
+            before: before.as_ref(),
+            after: Some(&body),
+            order: self.saves,
+            transaction: None,
+        };
+        let Ok(()) = edited(&mut self.replica, &change, &BTreeSet::new());
+        self.replica.save(&key, Some(body));
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        // No time passes.
+        self.ms -= 1_000;
+        self.tell(Event::Answer { ticket, answer, traffic: Traffic::default() });
+    }
+
+    /// What became of the mutation in flight.
+    fn outcome(&mut self, number: u64, outcome: Outcome) {
+        let (ticket, _) = self.push.take().expect("a push is under way");
+        let head = PushReplyHead { epoch: EPOCH, last_seq: sequence(number) };
+        let settlements = vec![Settlement { sequence: sequence(number), outcome }];
+        self.answer(ticket, Answer::Push { head, settlements, fault: None });
+    }
+
+    fn page(
+        &mut self,
+        grants: Option<Vec<Grant>>,
+        rows: Vec<Row>,
+        upto: u64,
+        decided: u64,
+        more: bool,
+        digests: Vec<ScopeDigest>,
+    ) {
+        let (ticket, request) = self.pull.take().expect("a pull is under way");
+        let head = PullHead {
+            req: request.req,
+            epoch: EPOCH,
+            clock: position(upto),
+            last_seq: sequence(decided),
+            grants,
+        };
+        let end = PullEnd { n: rows.len() as u64, upto: position(upto), more, digests, next_ms: 1 };
+        let items = rows.into_iter().map(PullItem::Row).collect();
+        self.answer(ticket, Answer::Pull { head, items, end: Ok(end) });
+    }
+
+    fn content(&mut self, id: &str) -> Option<Body> {
+        let Ok(content) = self.replica.content(&key(id));
+        content
+    }
+}
+
+#[test]
+fn a_device_that_pushed_before_it_ever_pulled_says_of_which_history_its_bases_are() {
+    let mut device = Device::new();
+    device.save("a", 1);
+    device.tell(Event::Edited);
+    assert!(matches!(device.push, Some((_, None))), "it has no bases yet");
+    device.outcome(1, Outcome::Applied { version: version(1), position: position(1) });
+    device.save("a", 2);
+    device.tell(Event::Edited);
+    assert!(
+        matches!(device.push, Some((_, Some(EPOCH)))),
+        "a server that was restored meanwhile must refuse this, since it may have another version 1"
+    );
+}
+
+#[test]
+fn a_hydration_that_a_page_begins_is_not_over_with_that_page() {
+    let mut device = Device::with_scope(vec![row(2, "a", 1, RowState::In(body("a", 1)))]);
+    device.save("a", 2);
+    device.tell(Event::SyncNow);
+    // Said to be sent from here, but not here: the scope has to be read again.
+    device.page(None, vec![row(5, "b", 1, RowState::Own(sequence(9)))], 5, 0, false, Vec::new());
+    assert_eq!(device.content("a"), Some(body("a", 2)), "the edit still waits");
+    assert!(device.replica.conflicts().is_empty(), "and is not parked");
+    let (_, request) = device.pull.expect("it asks at once");
+    assert_eq!(request.hydrating.len(), 1);
+    assert_eq!(request.hydrating[0].2, Position::ZERO, "from the start");
+}
+
+#[test]
+fn a_row_that_was_held_back_brings_no_older_version_back() {
+    let mut device = Device::with_scope(vec![row(2, "a", 1, RowState::In(body("a", 1)))]);
+    device.save("a", 2);
+    device.tell(Event::Edited);
+    let current = Some(row(9, "a", 3, RowState::In(body("a", 1))));
+    device.outcome(1, Outcome::Conflict { current });
+    // The edit goes again, on version 3; a page that was slower tells version 2.
+    device.tell(Event::SyncNow);
+    device.page(None, vec![row(5, "a", 2, RowState::In(body("a", 5)))], 5, 1, false, Vec::new());
+    device.outcome(2, Outcome::Parked { why: ParkReason::NoGrant, current: None });
+    assert_eq!(device.content("a"), None, "access was lost: nothing of it stays");
+}
+
+#[test]
+fn a_page_from_before_an_outcome_is_not_compared_with_what_the_outcome_took_away() {
+    let mut device = Device::with_scope(vec![
+        row(2, "a", 1, RowState::In(body("a", 1))),
+        row(3, "b", 1, RowState::In(body("b", 1))),
+    ]);
+    device.save("a", 2);
+    device.tell(Event::SyncNow);
+    device.outcome(1, Outcome::Parked { why: ParkReason::NoGrant, current: None });
+    let member = |id: &str| Member { key: key(id), version: version(1), hash: body(id, 1).hash() };
+    let digest = ScopeDigest::new(scope(), Digest::of(&[member("a"), member("b")]));
+    device.page(None, Vec::new(), 4, 0, false, vec![digest]);
+    assert_eq!(device.engine.report().diverged, 0);
+    // The next one knows of it.
+    device.tell(Event::SyncNow);
+    let digest = ScopeDigest::new(scope(), Digest::of(&[member("b")]));
+    device.page(None, Vec::new(), 5, 1, false, vec![digest]);
+    assert_eq!(device.engine.report().diverged, 0);
+    device.tell(Event::SyncNow);
+    let digest = ScopeDigest::new(scope(), Digest::of(&[member("a"), member("b")]));
+    device.page(None, Vec::new(), 6, 1, false, vec![digest]);
+    assert_eq!(device.engine.report().diverged, 1, "and is compared");
+}
