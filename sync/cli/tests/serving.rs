@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use common::Desk;
 use serde_json::Value;
@@ -22,7 +22,10 @@ fn configured(desk: &Desk, address: &str) -> &'static str {
 
 /// Starts a server and waits until it listens.
 fn start(desk: &Desk, config: &str) -> (Child, BufReader<ChildStderr>) {
-    let mut command = desk.command(["serve", "--json", "--config", config]);
+    started(&mut desk.command(["serve", "--json", "--config", config]))
+}
+
+fn started(command: &mut Command) -> (Child, BufReader<ChildStderr>) {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -78,4 +81,36 @@ fn what_is_unsafe_is_said_and_nothing_is_started() {
     assert!(desk.ok(["serve", "--config", sound, "--check"]).contains("tenant clinic"));
     let broken = desk.write("broken.toml", "tenant = 'clinic'\nlisten 1\n");
     assert!(desk.fails(4, 484, ["serve", "--config", broken, "--check"]).contains("line 2"));
+}
+
+#[test]
+fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
+    let server = Desk::new();
+    // The invitation names the port, so it has to be known before.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let config = configured(&server, &free);
+    let mut command = server.command(["serve", "--json", "--config", config, "--listen", &free]);
+    let (mut child, log) = started(&mut command);
+    let printed = child.stdout.as_mut().unwrap();
+    let welcome = serde_json::Deserializer::from_reader(printed).into_iter::<Value>().next();
+    let welcome = welcome.unwrap().unwrap();
+    let invitation = server.write("invitation.txt", welcome["invitation"].as_str().unwrap());
+
+    let desk = Desk::filled(2);
+    desk.fails(4, 417, ["sync"]);
+    let enrolled = desk.json(["enrol", "--invitation", invitation, "--name", "tablet"]);
+    assert_eq!(enrolled["tenant"], "clinic");
+    let waiting = desk.json(["sync-status"])["pending"].as_u64().unwrap();
+    assert!(waiting > 100, "{waiting}");
+    let report = desk.json(["sync"]);
+    assert_eq!(report["problem"], Value::Null);
+    assert_eq!(report["applied"], waiting);
+    let status = desk.json(["sync-status"]);
+    assert_eq!((status["pending"].as_u64(), status["conflicts"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(desk.json(["conflicts", "list"]).as_array().map(Vec::len), Some(0));
+
+    // An invitation counts once.
+    let other = Desk::initialised();
+    other.fails(4, 434, ["enrol", "--invitation", invitation, "--name", "copy"]);
+    stop(child, log);
 }

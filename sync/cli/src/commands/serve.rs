@@ -1,5 +1,7 @@
 //! A server, and the tokens of its clients.
 
+use keepwell_protocol::Scope;
+use keepwell_server::backend::Access;
 use keepwell_server::{
     Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, log_to, prepare,
 };
@@ -22,6 +24,11 @@ pub(super) fn serve(context: &Context, args: ServeArgs) -> Result<()> {
     log_to(std::io::stderr(), config.log);
     let server = Server::start(config)?;
     if let Some(welcome) = welcome {
+        let main = "main".parse().expect("an id");
+        // Whoever sets the server up fills its directory and its library; other users read them.
+        for scope in [Scope::directory(&main), Scope::library(&main)] {
+            server.operator().grant(&invited, &scope, Access::Write)?;
+        }
         let invitation = server.operator().invite(&invited, INVITATION_LIFETIME)?;
         greet(context, &welcome, &invitation)?;
     }
