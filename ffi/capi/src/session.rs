@@ -73,7 +73,12 @@ pub unsafe extern "C" fn keepwell_session_begin(
 pub extern "C" fn keepwell_session_free(session: KeepwellSession) -> i32 {
     boundary(std::ptr::null_mut(), || match session.id {
         0 => Ok(()),
-        id => Ok(registry::remove::<Session>(id).map(drop)?),
+        id => {
+            let session = registry::remove::<Session>(id)?;
+            // The end goes on record; a lock in between has ended the session before.
+            let _ = Session::clone(&session).close();
+            Ok(())
+        }
     })
 }
 
