@@ -193,11 +193,10 @@ impl<'v> View<'v> {
     /// # Errors
     /// [`Error::Storage`].
     pub fn last_sequence(&self) -> Result<i64> {
-        Ok(self.connection.query_row(
-            "-- View::last_sequence\nSELECT coalesce(max(sequence), 0) FROM change_log",
-            [],
-            |row| row.get(0),
-        )?)
+        let mut statement = self
+            .connection
+            .prepare_cached("-- View::last_sequence\nSELECT coalesce(max(sequence), 0) FROM change_log")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
     }
 
     /// Which store this is, and which of its lives: both differ in what was restored from an archive, the second

@@ -32,6 +32,8 @@ pub(crate) struct SqlTenant<'r, 't, 'w> {
     pub(crate) scopes: BTreeMap<Scope, KnownScope>,
     /// Streams by device and incarnation.
     pub(crate) streams: BTreeMap<(Id, Incarnation), i64>,
+    /// The resource whose row was asked for last: several tables name it one after the other.
+    last: Option<(ResourceKey, i64)>,
     /// What was shown.
     pub(crate) shown: Vec<Disclosure>,
 }
@@ -46,7 +48,7 @@ pub(crate) struct KnownScope {
 
 impl<'r, 't, 'w> SqlTenant<'r, 't, 'w> {
     pub(crate) fn new(reach: Reach<'r, 't, 'w>) -> Self {
-        Self { reach, scopes: BTreeMap::new(), streams: BTreeMap::new(), shown: Vec::new() }
+        Self { reach, scopes: BTreeMap::new(), streams: BTreeMap::new(), last: None, shown: Vec::new() }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -58,13 +60,20 @@ impl<'r, 't, 'w> SqlTenant<'r, 't, 'w> {
     }
 
     /// The resource's row in the store.
-    pub(crate) fn resource(&self, key: &ResourceKey) -> Result<Option<i64>> {
-        first(
+    pub(crate) fn resource(&mut self, key: &ResourceKey) -> Result<Option<i64>> {
+        if let Some((last, row)) = &self.last
+            && last == key
+        {
+            return Ok(Some(*row));
+        }
+        let row = first(
             self.connection(),
             "-- resource\nSELECT key FROM resource WHERE type = ?1 AND id = ?2",
             params![key.kind.code(), IdKey::new(key.id.as_str())],
             |row| row.get(0).map_err(failed),
-        )
+        )?;
+        self.last = row.map(|row| (key.clone(), row));
+        Ok(row)
     }
 
     /// Writes what was kept back: to be called before the commit.

@@ -42,7 +42,10 @@ pub struct NewContent<'c> {
 /// Those of the storage.
 pub fn changed(tenant: &mut dyn Tenant, change: &Change<'_>) -> Result<()> {
     let new: &[Scope] = change.content.as_ref().map_or(&[], |content| content.scopes);
-    for row in tenant.rows_of(change.key)? {
+    // Of the first version nothing was told before.
+    let is_first = change.head.version.get() == 1 && change.content.is_some();
+    let rows = if is_first { Vec::new() } else { tenant.rows_of(change.key)? };
+    for row in rows {
         if let Some(member) = row.member() {
             let mut digest = tenant.digest(&row.scope)?;
             digest.remove(&member);
@@ -66,7 +69,10 @@ pub fn changed(tenant: &mut dyn Tenant, change: &Change<'_>) -> Result<()> {
             tenant.set_digest(scope, digest)?;
         }
     }
-    tenant.set_blobs(change.key, change.content.as_ref().map_or(&[], |content| content.blobs))?;
+    let blobs = change.content.as_ref().map_or(&[][..], |content| content.blobs);
+    if !(is_first && blobs.is_empty()) {
+        tenant.set_blobs(change.key, blobs)?;
+    }
     if gives_access(change.key.kind) {
         give(tenant, change.key, change.content.as_ref().map(|content| content.bytes))?;
     }
