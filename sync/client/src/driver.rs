@@ -160,7 +160,9 @@ impl Driver {
         let is_met = matches!(&event, Event::Answer { answer, .. } if !matches!(answer, Answer::Failed(_)));
         let engine = &mut self.engine;
         let handled = self.session.transaction(action, detail.as_deref(), |transaction| -> Result<_> {
-            let effects = engine.handle(event, now, &mut random, &mut StoreReplica::new(transaction)?)?;
+            let mut replica = StoreReplica::new(transaction)?;
+            let effects = engine.handle(event, now, &mut random, &mut replica)?;
+            replica.finish()?;
             let tables = Tables::new(transaction.connection());
             if let Some(lease) = lease {
                 tables.set_setting(LEASE, &lease)?;

@@ -15,8 +15,10 @@ use keepwell_store::{Changed, Connection, Extension, Migration, Operation, Resul
 use crate::signal::{EDITED, Signal};
 use crate::tables::Tables;
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "sync", sql: include_str!("../migrations/0001_sync.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
+    Migration { number: 2, name: "digests", sql: include_str!("../migrations/0002_digests.sql") },
+];
 
 /// Keeps the sync tables in a store. Every store that syncs is opened with one
 /// ([`keepwell_store::StoreOptions::extensions`]), and its [`crate::Client`] gets a clone.

@@ -326,11 +326,15 @@ impl Meter {
         // "POST /path HTTP/1.1" and the two headers that hyper adds.
         const AROUND: usize =
             " HTTP/1.1\r\n".len() + 1 + "host: 127.0.0.1:00000\r\n".len() + "content-length: 000\r\n".len();
-        self.0.sent += (line + AROUND + head_bytes(headers) + body) as u64;
+        let head = (line + AROUND + head_bytes(headers)) as u64;
+        self.0.heads += head;
+        self.0.sent += head + body as u64;
     }
 
     fn received_head(&mut self, headers: &HeaderMap) {
-        self.0.received += ("HTTP/1.1 200 OK\r\n".len() + head_bytes(headers)) as u64;
+        let head = ("HTTP/1.1 200 OK\r\n".len() + head_bytes(headers)) as u64;
+        self.0.heads += head;
+        self.0.received += head;
     }
 
     fn received(&mut self, bytes: usize) {

@@ -6,12 +6,12 @@
 //!
 //! Invariant: all of it commits with the transaction, or none.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use keepwell_engine::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, Replica};
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Blob, Body, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
+    Blob, Body, Digest, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
 };
 use keepwell_store::Transaction;
 
@@ -25,12 +25,28 @@ const DATA_CODES: u16 = 200;
 pub struct StoreReplica<'r, 't, 'w> {
     transaction: &'r mut Transaction<'t, 'w>,
     /// The resource that was asked about last: the engine asks several things about one in a row.
-    last: Option<(ResourceKey, Option<Entry>)>,
-    /// The scopes and their keys.
-    scopes: Option<Vec<(i64, Scope)>>,
+    last: Option<Last>,
+    /// The scopes that were asked about, with their digests; those that were changed are written at the end.
+    scopes: BTreeMap<Scope, KnownScope>,
     /// Rows of resources with a frozen edit, and of those with a row that waits for one: few, and asked for often.
     frozen: HashSet<i64>,
     held: HashSet<i64>,
+}
+
+/// What is known of a resource within the transaction.
+struct Last {
+    key: ResourceKey,
+    entry: Option<Entry>,
+    /// The scopes that hold it, once somebody asked.
+    scopes: Option<Vec<Scope>>,
+}
+
+/// A scope within the transaction.
+#[derive(Clone, Copy)]
+struct KnownScope {
+    key: i64,
+    digest: Digest,
+    is_changed: bool,
 }
 
 impl<'r, 't, 'w> StoreReplica<'r, 't, 'w> {
@@ -41,22 +57,34 @@ impl<'r, 't, 'w> StoreReplica<'r, 't, 'w> {
     pub fn new(transaction: &'r mut Transaction<'t, 'w>) -> Result<Self> {
         let (frozen, held) = Tables::new(transaction.connection()).busy()?;
         let (frozen, held) = (frozen.into_iter().collect(), held.into_iter().collect());
-        Ok(Self { transaction, last: None, scopes: None, frozen, held })
+        Ok(Self { transaction, last: None, scopes: BTreeMap::new(), frozen, held })
+    }
+
+    /// Writes what was kept back: to be called before the commit.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn finish(self) -> Result<()> {
+        for scope in self.scopes.values().filter(|scope| scope.is_changed) {
+            self.tables().set_digest(scope.key, scope.digest)?;
+        }
+        Ok(())
     }
 
     fn tables(&self) -> Tables<'_> {
         Tables::new(self.transaction.connection())
     }
 
+    fn last(&mut self, key: &ResourceKey) -> Result<&mut Last> {
+        let last = match self.last.take().filter(|last| last.key == *key) {
+            Some(last) => last,
+            None => Last { key: key.clone(), entry: self.tables().entry(&name_of(key))?, scopes: None },
+        };
+        Ok(self.last.insert(last))
+    }
+
     fn entry(&mut self, key: &ResourceKey) -> Result<Option<Entry>> {
-        if let Some((last, entry)) = &self.last
-            && last == key
-        {
-            return Ok(entry.clone());
-        }
-        let entry = self.tables().entry(&name_of(key))?;
-        self.last = Some((key.clone(), entry.clone()));
-        Ok(entry)
+        Ok(self.last(key)?.entry.clone())
     }
 
     /// The row of a resource, made if there is none.
@@ -65,8 +93,13 @@ impl<'r, 't, 'w> StoreReplica<'r, 't, 'w> {
             return Ok(entry.row);
         }
         let row = self.tables().add_entry(&name_of(key))?;
-        self.last = Some((key.clone(), Some(Entry { row, known: None, is_dirty: false })));
+        self.made(key, Entry { row, known: None, is_dirty: false });
         Ok(row)
+    }
+
+    /// A resource has a row now, and is in no scope yet.
+    fn made(&mut self, key: &ResourceKey, entry: Entry) {
+        self.last = Some(Last { key: key.clone(), entry: Some(entry), scopes: Some(Vec::new()) });
     }
 
     /// A row may say nothing any more.
@@ -77,16 +110,18 @@ impl<'r, 't, 'w> StoreReplica<'r, 't, 'w> {
         Ok(())
     }
 
-    fn scope_keys(&mut self) -> Result<&[(i64, Scope)]> {
-        if self.scopes.is_none() {
-            let scopes = self.tables().scopes()?;
-            self.scopes = Some(scopes.into_iter().map(|(key, held)| (key, held.scope)).collect());
+    fn scope(&mut self, scope: &Scope) -> Result<Option<KnownScope>> {
+        if let Some(known) = self.scopes.get(scope) {
+            return Ok(Some(*known));
         }
-        Ok(self.scopes.as_deref().unwrap_or_default())
+        let Some((key, digest)) = self.tables().scope(scope)? else { return Ok(None) };
+        let known = KnownScope { key, digest, is_changed: false };
+        self.scopes.insert(scope.clone(), known);
+        Ok(Some(known))
     }
 
     fn scope_key(&mut self, scope: &Scope) -> Result<Option<i64>> {
-        Ok(self.scope_keys()?.iter().find(|(_, known)| known == scope).map(|(key, _)| *key))
+        Ok(self.scope(scope)?.map(|known| known.key))
     }
 }
 
@@ -137,12 +172,11 @@ impl Replica for StoreReplica<'_, '_, '_> {
             (None, None) => {}
             (None, Some(known)) => {
                 let row = self.tables().add_known(&name_of(key), known)?;
-                self.last =
-                    Some((key.clone(), Some(Entry { row, known: Some(known.clone()), is_dirty: false })));
+                self.made(key, Entry { row, known: Some(known.clone()), is_dirty: false });
             }
             (Some(entry), known) => {
                 self.tables().set_known(entry.row, known)?;
-                self.last = Some((key.clone(), Some(Entry { known: known.cloned(), ..entry })));
+                self.last(key)?.entry = Some(Entry { known: known.cloned(), ..entry });
                 if known.is_none() {
                     self.tidy(entry.row)?;
                 }
@@ -182,7 +216,7 @@ impl Replica for StoreReplica<'_, '_, '_> {
             {
                 self.tables().remove_base(entry.row)?;
                 let row = entry.row;
-                self.last = Some((key.clone(), Some(Entry { is_dirty: false, ..entry })));
+                self.last(key)?.entry = Some(Entry { is_dirty: false, ..entry });
                 self.tidy(row)?;
             }
             return Ok(());
@@ -240,45 +274,62 @@ impl Replica for StoreReplica<'_, '_, '_> {
     }
 
     fn scopes(&mut self) -> Result<Vec<HeldScope>> {
-        Ok(self.tables().scopes()?.into_iter().map(|(_, held)| held).collect())
+        Ok(self.tables().scopes()?)
     }
 
     fn set_scope(&mut self, scope: &HeldScope) -> Result<()> {
-        self.tables().set_scope(scope)?;
-        self.scopes = None;
-        Ok(())
+        Ok(self.tables().set_scope(scope)?)
     }
 
     fn remove_scope(&mut self, scope: &Scope) -> Result<()> {
         if let Some(key) = self.scope_key(scope)? {
             self.tables().remove_scope(key)?;
         }
-        self.scopes = None;
+        self.scopes.remove(scope);
+        Ok(())
+    }
+
+    fn digest(&mut self, scope: &Scope) -> Result<Digest> {
+        Ok(self.scope(scope)?.map_or_else(Digest::default, |known| known.digest))
+    }
+
+    fn set_digest(&mut self, scope: &Scope, digest: Digest) -> Result<()> {
+        if let Some(known) = self.scope(scope)? {
+            self.scopes.insert(scope.clone(), KnownScope { digest, is_changed: true, ..known });
+        }
         Ok(())
     }
 
     fn memberships(&mut self, key: &ResourceKey) -> Result<Vec<Scope>> {
-        let Some(entry) = self.entry(key)? else { return Ok(Vec::new()) };
-        let held = self.tables().memberships(entry.row)?;
-        if held.is_empty() {
-            return Ok(Vec::new());
+        let last = self.last(key)?;
+        if let Some(scopes) = &last.scopes {
+            return Ok(scopes.clone());
         }
-        let scopes = self.scope_keys()?;
-        Ok(scopes.iter().filter(|(key, _)| held.contains(key)).map(|(_, scope)| scope.clone()).collect())
+        let Some(row) = last.entry.as_ref().map(|entry| entry.row) else { return Ok(Vec::new()) };
+        let scopes = self.tables().memberships(row)?;
+        self.last(key)?.scopes = Some(scopes.clone());
+        Ok(scopes)
     }
 
-    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<()> {
-        let scope = self.scope_key(scope)?.ok_or(Error::Store(keepwell_store::Error::Corrupt))?;
+    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<bool> {
+        let scope_key = self.scope_key(scope)?.ok_or(Error::Store(keepwell_store::Error::Corrupt))?;
         let row = self.row(key)?;
-        Ok(self.tables().add_member(scope, row, round)?)
+        let mut scopes = self.memberships(key)?;
+        self.tables().add_member(scope_key, row, round)?;
+        let Err(place) = scopes.binary_search(scope) else { return Ok(false) };
+        scopes.insert(place, scope.clone());
+        self.last(key)?.scopes = Some(scopes);
+        Ok(true)
     }
 
-    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<()> {
-        if let (Some(scope), Some(entry)) = (self.scope_key(scope)?, self.entry(key)?) {
-            self.tables().remove_member(scope, entry.row)?;
-            self.tidy(entry.row)?;
-        }
-        Ok(())
+    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<bool> {
+        let (Some(scope), Some(entry)) = (self.scope_key(scope)?, self.entry(key)?) else {
+            return Ok(false);
+        };
+        let was_in = self.tables().remove_member(scope, entry.row)?;
+        self.last(key)?.scopes = None;
+        self.tidy(entry.row)?;
+        Ok(was_in)
     }
 
     fn members_below(&mut self, scope: &Scope, round: u64, limit: usize) -> Result<Vec<ResourceKey>> {

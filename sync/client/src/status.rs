@@ -79,7 +79,7 @@ impl Status {
             pending: tables.count_edits()?,
             conflicts: tables.count_open_conflicts()?,
             scopes: scopes.len(),
-            hydrating: scopes.iter().filter(|(_, held)| !held.is_complete).count(),
+            hydrating: scopes.iter().filter(|held| !held.is_complete).count(),
             met: met.map(Instant::from_ms),
             lease: tables.setting(LEASE)?.and_then(|bytes| LeaseState::read(&bytes)),
             local_types: tables.local_types()?,

@@ -1,6 +1,6 @@
 //! The state machine of a device.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use keepwell_fhir::ResourceType;
 use keepwell_merge::Merger;
@@ -19,6 +19,7 @@ use crate::policy::Policy;
 use crate::pull::Page;
 use crate::replica::Replica;
 use crate::report::{Progress, Report};
+use crate::scopes::Scopes;
 use crate::state::{HeldLease, State};
 use crate::turn::Turn;
 
@@ -69,6 +70,8 @@ pub struct Engine {
     policy: Policy,
     report: Report,
     merger: Merger,
+    /// The scopes as the last turn left them.
+    scopes: Option<Scopes>,
     flights: Flights,
     pub(crate) blobs: Blobs,
     pause: Pause,
@@ -102,6 +105,7 @@ impl Engine {
             policy: Policy::default(),
             report: Report::default(),
             merger,
+            scopes: None,
             flights: Flights::default(),
             blobs: Blobs::default(),
             pause: Pause::default(),
@@ -135,17 +139,20 @@ impl Engine {
                 return Ok(effects);
             }
         };
+        let scopes = match self.scopes.take() {
+            Some(scopes) => scopes,
+            None => Scopes::load(replica)?,
+        };
         let mut turn = Turn {
             replica,
             state,
-            scopes: BTreeMap::new(),
+            scopes,
             merger: &mut std::mem::take(&mut self.merger),
             report: &mut std::mem::take(&mut self.report),
             random,
             now,
             wants_pull: false,
         };
-        turn.load_scopes()?;
         let result = self.run(event, &mut turn, &mut effects);
         if turn.wants_pull {
             self.pull_at_ms = Some(0);
@@ -155,8 +162,10 @@ impl Engine {
         let state = turn.state.write();
         let written =
             if stored.as_deref() == Some(&state[..]) { Ok(()) } else { turn.replica.set_state(&state) };
+        let scopes = turn.scopes;
         (self.merger, self.report) = (merger, report);
         result.and(written)?;
+        self.scopes = Some(scopes);
         Ok(effects)
     }
 
@@ -201,6 +210,7 @@ impl Engine {
             Event::Answer { ticket, answer, traffic } => {
                 turn.report.sent_bytes += traffic.sent;
                 turn.report.received_bytes += traffic.received;
+                turn.report.head_bytes += traffic.heads;
                 self.answer(ticket, answer, turn, effects)?;
             }
         }
@@ -578,7 +588,7 @@ impl Engine {
             return Ok(());
         }
         let rows = if self.policy.is_metered { METERED_ROWS } else { limits::PULL_ROWS };
-        let is_reading = turn.scopes.values().any(|held| !held.is_complete) || turn.state.position.is_none();
+        let is_reading = turn.scopes.iter().any(|held| !held.is_complete) || turn.state.position.is_none();
         let wait_ms = if is_reading || self.policy.is_background { 0 } else { self.policy.wait_ms };
         let req = RequestId::new((turn.random)());
         let request = turn.next_pull(req, rows, wait_ms)?;

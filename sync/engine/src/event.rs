@@ -57,6 +57,8 @@ pub struct Traffic {
     pub sent: u64,
     /// Down.
     pub received: u64,
+    /// How many of both are heads of HTTP: what is no message of the protocol.
+    pub heads: u64,
 }
 
 /// What came back. A message that was cut off or damaged behind some whole lines has these lines, and the fault.

@@ -9,7 +9,7 @@ use std::ops::Bound;
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Blob, Body, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
+    Blob, Body, Digest, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
 };
 
 use crate::replica::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, Replica};
@@ -25,6 +25,7 @@ pub struct MemoryReplica {
     mutations: BTreeMap<Sequence, Frozen>,
     in_flight: BTreeMap<ResourceKey, Sequence>,
     scopes: BTreeMap<Scope, HeldScope>,
+    digests: BTreeMap<Scope, Digest>,
     members: BTreeMap<Scope, BTreeMap<ResourceKey, u64>>,
     memberships: BTreeMap<ResourceKey, BTreeSet<Scope>>,
     held: BTreeMap<ResourceKey, Row>,
@@ -243,6 +244,16 @@ impl Replica for MemoryReplica {
 
     fn remove_scope(&mut self, scope: &Scope) -> Result<(), Infallible> {
         self.scopes.remove(scope);
+        self.digests.remove(scope);
+        Ok(())
+    }
+
+    fn digest(&mut self, scope: &Scope) -> Result<Digest, Infallible> {
+        Ok(self.digests.get(scope).copied().unwrap_or_default())
+    }
+
+    fn set_digest(&mut self, scope: &Scope, digest: Digest) -> Result<(), Infallible> {
+        self.digests.insert(scope.clone(), digest);
         Ok(())
     }
 
@@ -250,24 +261,21 @@ impl Replica for MemoryReplica {
         Ok(self.memberships.get(key).into_iter().flatten().cloned().collect())
     }
 
-    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<(), Infallible> {
+    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<bool, Infallible> {
         let rounds = self.members.entry(scope.clone()).or_default().entry(key.clone()).or_default();
         *rounds = round.max(*rounds);
-        self.memberships.entry(key.clone()).or_default().insert(scope.clone());
-        Ok(())
+        Ok(self.memberships.entry(key.clone()).or_default().insert(scope.clone()))
     }
 
-    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<(), Infallible> {
-        if let Some(members) = self.members.get_mut(scope) {
-            members.remove(key);
-        }
+    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<bool, Infallible> {
+        let was_in = self.members.get_mut(scope).is_some_and(|members| members.remove(key).is_some());
         if let Some(scopes) = self.memberships.get_mut(key) {
             scopes.remove(scope);
             if scopes.is_empty() {
                 self.memberships.remove(key);
             }
         }
-        Ok(())
+        Ok(was_in)
     }
 
     fn members_below(

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_protocol::{
-    Digest, Error, Grant, Hydration, Position, PullEnd, PullHead, PullItem, PullRequest, RequestId,
-    ResourceKey, Row, Scope, ScopeDigest, ScopeSet, Sequence, VERSION_MAX, limits,
+    Error, Grant, Position, PullEnd, PullHead, PullItem, PullRequest, RequestId, ResourceKey, Row, Scope,
+    ScopeDigest, Sequence, VERSION_MAX, limits,
 };
 
 use crate::defect::Defect;
@@ -34,20 +34,13 @@ impl<R: Replica> Turn<'_, R> {
         rows: u32,
         wait_ms: u32,
     ) -> Result<PullRequest, R::Error> {
-        let grant = |held: &HeldScope| Grant(held.scope.clone(), held.generation);
-        let read: Vec<Grant> =
-            self.scopes.values().filter(|held| held.position.is_none()).map(grant).collect();
-        let hydrating = self
-            .scopes
-            .values()
-            .filter_map(|held| Some(Hydration(held.scope.clone(), held.generation, held.position?)));
         Ok(PullRequest {
             v: VERSION_MAX,
             incarnation: self.state.incarnation,
             req,
             cursor: self.state.cursor(),
-            scopes: ScopeSet::of(&read),
-            hydrating: hydrating.collect(),
+            scopes: self.scopes.read(),
+            hydrating: self.scopes.hydrating().collect(),
             rows,
             bytes: limits::PULL_BYTES,
             wait_ms,
@@ -116,15 +109,17 @@ impl<R: Replica> Turn<'_, R> {
             Some(generation) => *generation != held.generation && !Defect::IgnoresGenerations.is_on(),
         };
         let over: Vec<Scope> =
-            self.scopes.values().filter(|held| is_over(held)).map(|held| held.scope.clone()).collect();
+            self.scopes.iter().filter(|held| is_over(held)).map(|held| held.scope.clone()).collect();
         for scope in &over {
             self.drop_scope(scope)?;
         }
         let is_started = self.state.position.is_some();
         for (scope, generation) in granted {
-            if let Some(held) = self.scopes.get_mut(scope) {
-                held.generation = generation;
-                self.replica.set_scope(held)?;
+            if let Some(held) = self.scopes.get(scope) {
+                if held.generation != generation {
+                    let held = HeldScope { generation, ..held.clone() };
+                    self.scopes.set(self.replica, held)?;
+                }
                 continue;
             }
             let held = HeldScope {
@@ -135,10 +130,9 @@ impl<R: Replica> Turn<'_, R> {
                 is_complete: false,
                 mismatches: 0,
             };
-            self.replica.set_scope(&held)?;
-            self.scopes.insert(scope.clone(), held);
+            self.scopes.set(self.replica, held)?;
         }
-        if self.scopes.values().filter(|held| held.position.is_some()).count() > limits::HYDRATING_MAX {
+        if self.scopes.iter().filter(|held| held.position.is_some()).count() > limits::HYDRATING_MAX {
             // More than a request can name: then all from the start.
             self.replica.clear_stage(None)?;
             self.restart_scopes()?;
@@ -151,15 +145,15 @@ impl<R: Replica> Turn<'_, R> {
     fn advance(&mut self, upto: Position, round: u64) -> Result<(), R::Error> {
         let cursor = self.state.position.map_or(upto, |position| position.max(upto));
         self.state.position = Some(cursor);
-        for held in self.scopes.values_mut() {
-            if held.round > round && !held.is_complete {
-                held.position = Some(Position::ZERO);
-            } else if let Some(position) = held.position.map(|position| position.max(upto)) {
-                held.position = (position < cursor).then_some(position);
+        let is_begun = |held: &HeldScope| held.round > round && !held.is_complete;
+        let moved = self.scopes.iter().filter(|held| is_begun(held) || held.position.is_some());
+        for held in moved.cloned().collect::<Vec<_>>() {
+            let position = if is_begun(&held) {
+                Some(Position::ZERO)
             } else {
-                continue;
-            }
-            self.replica.set_scope(held)?;
+                held.position.map(|position| position.max(upto)).filter(|position| *position < cursor)
+            };
+            self.scopes.set(self.replica, HeldScope { position, ..held })?;
         }
         Ok(())
     }
@@ -172,17 +166,11 @@ impl<R: Replica> Turn<'_, R> {
         digests: &[ScopeDigest],
     ) -> Result<(), R::Error> {
         self.report.checkpoints += 1;
-        let incomplete: Vec<HeldScope> = self
-            .scopes
-            .values()
-            .filter(|held| !held.is_complete && held.position.is_none())
-            .cloned()
-            .collect();
+        let incomplete: Vec<HeldScope> =
+            self.scopes.iter().filter(|held| !held.is_complete && held.position.is_none()).cloned().collect();
         for held in incomplete {
             self.sweep(&held)?;
-            let held = HeldScope { is_complete: true, ..held };
-            self.replica.set_scope(&held)?;
-            self.scopes.insert(held.scope.clone(), held);
+            self.scopes.set(self.replica, HeldScope { is_complete: true, ..held })?;
         }
         self.place(upto)?;
         self.state.is_stale = false;
@@ -204,7 +192,7 @@ impl<R: Replica> Turn<'_, R> {
                 return Ok(());
             }
             for key in gone {
-                self.replica.remove_member(&held.scope, &key)?;
+                self.leave(&held.scope, &key)?;
                 self.recheck(&key)?;
             }
         }
@@ -219,7 +207,7 @@ impl<R: Replica> Turn<'_, R> {
             }
             for key in placed {
                 if let Some(known) = self.replica.known(&key)? {
-                    self.replica.set_known(&key, Some(&Known { unplaced: None, ..known }))?;
+                    self.set_known(&key, Some(&Known { unplaced: None, ..known }))?;
                 }
                 self.recheck(&key)?;
             }
@@ -244,15 +232,13 @@ impl<R: Replica> Turn<'_, R> {
         let held = self.replica.all_held()?;
         let held_back = self.scopes_of(held)?;
         for theirs in digests.iter().filter(|theirs| !held_back.contains(&theirs.0)) {
-            let Some(held) = self.scopes.get(&theirs.0).filter(|held| held.is_complete) else { continue };
-            let mut mine = Digest::default();
-            self.replica.members(&theirs.0, &mut |member| mine.add(member))?;
-            let is_same = mine == theirs.digest();
+            let Some(held) = self.scopes.get(&theirs.0).filter(|held| held.is_complete).cloned() else {
+                continue;
+            };
+            let is_same = self.agrees(&theirs.0, theirs.digest())?;
             let mismatches = if is_same { 0 } else { held.mismatches + 1 };
             if mismatches != held.mismatches {
-                let held = HeldScope { mismatches, ..held.clone() };
-                self.replica.set_scope(&held)?;
-                self.scopes.insert(held.scope.clone(), held);
+                self.scopes.set(self.replica, HeldScope { mismatches, ..held })?;
             }
             if !is_same {
                 self.report.diverged += 1;

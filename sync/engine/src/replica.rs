@@ -21,8 +21,8 @@
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Blob, Body, Frozen, Generation, Hash, Id, Member, Merge, ParkKind, Position, ResourceKey, Row, Scope,
-    Sequence, Version,
+    Blob, Body, Digest, Frozen, Generation, Hash, Id, Member, Merge, ParkKind, Position, ResourceKey, Row,
+    Scope, Sequence, Version,
 };
 
 /// What the server has of a resource: the state that the content here, or its base, descends from. A resource that
@@ -282,7 +282,7 @@ pub trait Replica {
     /// Those of the storage.
     fn scopes(&mut self) -> Result<Vec<HeldScope>, Self::Error>;
 
-    /// Writes one, over that of the same scope.
+    /// Writes one, over that of the same scope, whose digest stays. A new one has the digest of nothing.
     ///
     /// # Errors
     /// Those of the storage.
@@ -294,23 +294,35 @@ pub trait Replica {
     /// Those of the storage.
     fn remove_scope(&mut self, scope: &Scope) -> Result<(), Self::Error>;
 
+    /// The digest that was kept for a scope.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn digest(&mut self, scope: &Scope) -> Result<Digest, Self::Error>;
+
+    /// Keeps the digest of a scope.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn set_digest(&mut self, scope: &Scope, digest: Digest) -> Result<(), Self::Error>;
+
     /// The scopes that hold a resource.
     ///
     /// # Errors
     /// Those of the storage.
     fn memberships(&mut self, key: &ResourceKey) -> Result<Vec<Scope>, Self::Error>;
 
-    /// Makes a resource a member in this round; one that is keeps the higher round.
+    /// Makes a resource a member in this round; one that is keeps the higher round. Whether it was none before.
     ///
     /// # Errors
     /// Those of the storage.
-    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<(), Self::Error>;
+    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<bool, Self::Error>;
 
-    /// Takes a resource out.
+    /// Takes a resource out; whether it was a member.
     ///
     /// # Errors
     /// Those of the storage.
-    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<(), Self::Error>;
+    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<bool, Self::Error>;
 
     /// Members with a round below this one, in any order, at most `limit`.
     ///

@@ -48,6 +48,8 @@ pub struct Report {
     pub sent_bytes: u64,
     /// Bytes down.
     pub received_bytes: u64,
+    /// How many of both were heads of HTTP.
+    pub head_bytes: u64,
     /// Attachments uploaded.
     pub uploads: u64,
     /// Attachments downloaded.

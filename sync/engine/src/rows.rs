@@ -33,7 +33,7 @@ impl<R: Replica> Turn<'_, R> {
     /// Notes a row of a page: at once, or for the next checkpoint.
     pub(crate) fn receive(&mut self, row: Row, is_checkpoint: bool) -> Result<(), R::Error> {
         self.report.rows += 1;
-        if !self.scopes.contains_key(&row.scope) && !Defect::TakesUnheldRows.is_on() {
+        if !self.scopes.holds(&row.scope) && !Defect::TakesUnheldRows.is_on() {
             return Ok(());
         }
         if is_checkpoint || Defect::PublishesEarly.is_on() || !self.is_published(&row)? {
@@ -80,12 +80,12 @@ impl<R: Replica> Turn<'_, R> {
                 if is_in_flight && Defect::HoldsLeft.is_on() {
                     return self.hold(row);
                 }
-                self.replica.remove_member(&row.scope, &row.key)?;
+                self.leave(&row.scope, &row.key)?;
                 return self.recheck(&row.key);
             }
             // The tombstone of a resource that never was here is of no use.
             RowState::Deleted if known.is_none() && self.replica.base(&row.key)?.is_none() => {
-                return self.replica.remove_member(&row.scope, &row.key);
+                return self.leave(&row.scope, &row.key);
             }
             // It was made anew since, elsewhere.
             RowState::Deleted
@@ -93,10 +93,10 @@ impl<R: Replica> Turn<'_, R> {
                     !known.doubtful && known.hash.is_some() && known.version > row.version
                 }) =>
             {
-                self.replica.remove_member(&row.scope, &row.key)?;
+                self.leave(&row.scope, &row.key)?;
                 return self.recheck(&row.key);
             }
-            _ => self.replica.add_member(&row.scope, &row.key, round)?,
+            _ => self.enter(&row.scope, &row.key, round)?,
         }
         if is_in_flight && !Defect::AppliesOverInFlight.is_on() { self.hold(row) } else { self.take(row) }
     }
@@ -119,7 +119,7 @@ impl<R: Replica> Turn<'_, R> {
         let Some(row) = self.replica.held(key)? else { return Ok(()) };
         self.replica.set_held(key, None)?;
         if row.state == RowState::Left {
-            self.replica.remove_member(&row.scope, key)?;
+            self.leave(&row.scope, key)?;
             return Ok(());
         }
         // All scopes of it may have been lost since.
@@ -130,7 +130,7 @@ impl<R: Replica> Turn<'_, R> {
         if Defect::TakesOldHeld.is_on()
             && let Some(known) = self.replica.known(key)?
         {
-            self.replica.set_known(key, Some(&Known { doubtful: true, ..known }))?;
+            self.set_known(key, Some(&Known { doubtful: true, ..known }))?;
         }
         self.take(row)
     }
@@ -197,7 +197,7 @@ impl<R: Replica> Turn<'_, R> {
             own: false,
             doubtful: false,
         };
-        self.replica.set_known(key, Some(&known))
+        self.set_known(key, Some(&known))
     }
 
     /// A resource that was made anew is in the scopes that are told with that, not in those of its tombstone.
@@ -207,7 +207,7 @@ impl<R: Replica> Turn<'_, R> {
         told: Option<&Scope>,
     ) -> Result<(), R::Error> {
         for scope in self.replica.memberships(key)?.iter().filter(|scope| Some(*scope) != told) {
-            self.replica.remove_member(scope, key)?;
+            self.leave(scope, key)?;
         }
         Ok(())
     }
@@ -332,7 +332,7 @@ impl<R: Replica> Turn<'_, R> {
     /// Takes the row of an outcome: it is what the server has, whatever is known here.
     pub(crate) fn take_current(&mut self, row: Row) -> Result<(), R::Error> {
         if let Some(known) = self.replica.known(&row.key)?.filter(|known| row.version < known.version) {
-            self.replica.set_known(&row.key, Some(&Known { doubtful: true, own: false, ..known }))?;
+            self.set_known(&row.key, Some(&Known { doubtful: true, own: false, ..known }))?;
         }
         let (key, position) = (row.key.clone(), row.position);
         self.take(row)?;
@@ -344,7 +344,7 @@ impl<R: Replica> Turn<'_, R> {
         match self.replica.known(key)? {
             Some(known) => {
                 let unplaced = known.unplaced.max(Some(position));
-                self.replica.set_known(key, Some(&Known { unplaced, ..known }))
+                self.set_known(key, Some(&Known { unplaced, ..known }))
             }
             None => Ok(()),
         }

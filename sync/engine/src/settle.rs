@@ -84,7 +84,7 @@ impl<R: Replica> Turn<'_, R> {
         if sent.is_some() && is_tombstone(held.as_ref(), before.as_ref()) {
             self.leave_tombstone(key, None)?;
         }
-        self.replica.set_known(key, Some(&known))?;
+        self.set_known(key, Some(&known))?;
         if self.replica.content(key)? == sent {
             self.replica.set_base(key, None)?;
             self.replica.accepted(key, version)
@@ -101,7 +101,7 @@ impl<R: Replica> Turn<'_, R> {
             let waits = mutation.operation == Operation::Create;
             return if waits { Ok(()) } else { self.lose(key, ParkKind::Gone) };
         };
-        let is_held = self.scopes.contains_key(&row.scope) || Defect::TakesUnheldConflict.is_on();
+        let is_held = self.scopes.holds(&row.scope) || Defect::TakesUnheldConflict.is_on();
         if !is_held && self.replica.memberships(key)?.is_empty() {
             return self.lose(key, ParkKind::ScopeLost);
         }
@@ -141,7 +141,7 @@ impl<R: Replica> Turn<'_, R> {
                 self.forget(key)
             };
         };
-        if !self.scopes.contains_key(&row.scope) && self.replica.memberships(key)?.is_empty() {
+        if !self.scopes.holds(&row.scope) && self.replica.memberships(key)?.is_empty() {
             return self.forget(key);
         }
         self.show_current(row)

@@ -1,7 +1,5 @@
 //! One turn of the engine: an event and all that it changes, in the caller's transaction.
 
-use std::collections::BTreeMap;
-
 use keepwell_merge::Merger;
 use keepwell_protocol::{
     Body, Epoch, Hash, Id, Incarnation, ParkKind, Position, ResourceKey, Scope, Sequence, Version,
@@ -12,6 +10,7 @@ use crate::edited::{Waiting, waiting};
 use crate::event::Now;
 use crate::replica::{ConflictRecord, ConflictState, HeldScope, Known, Replica};
 use crate::report::Report;
+use crate::scopes::Scopes;
 use crate::state::State;
 
 /// Members that are read at once.
@@ -21,7 +20,7 @@ pub(crate) const MEMBERS_MAX: usize = 500;
 pub(crate) struct Turn<'a, R: Replica> {
     pub(crate) replica: &'a mut R,
     pub(crate) state: State,
-    pub(crate) scopes: BTreeMap<Scope, HeldScope>,
+    pub(crate) scopes: Scopes,
     pub(crate) merger: &'a mut Merger,
     pub(crate) report: &'a mut Report,
     pub(crate) random: &'a mut dyn FnMut() -> u64,
@@ -31,12 +30,6 @@ pub(crate) struct Turn<'a, R: Replica> {
 }
 
 impl<R: Replica> Turn<'_, R> {
-    pub(crate) fn load_scopes(&mut self) -> Result<(), R::Error> {
-        let scopes = self.replica.scopes()?;
-        self.scopes = scopes.into_iter().map(|held| (held.scope.clone(), held)).collect();
-        Ok(())
-    }
-
     /// Whether this is the history that versions here are of: the first one that is heard of, until a resync.
     ///
     /// A device may push before it has ever pulled; from the first outcome on it has versions, and so an epoch.
@@ -102,11 +95,11 @@ impl<R: Replica> Turn<'_, R> {
     /// Leaves no trace of a resource.
     pub(crate) fn forget(&mut self, key: &ResourceKey) -> Result<(), R::Error> {
         for scope in self.replica.memberships(key)? {
-            self.replica.remove_member(&scope, key)?;
+            self.leave(&scope, key)?;
         }
         self.replica.set_base(key, None)?;
         self.replica.set_held(key, None)?;
-        self.replica.set_known(key, None)?;
+        self.set_known(key, None)?;
         self.replica.purge(key)?;
         self.report.purged += 1;
         self.blank(key)
@@ -215,9 +208,9 @@ impl<R: Replica> Turn<'_, R> {
         self.state.position = None;
         self.wants_pull = true;
         let round = self.next_round();
-        for held in self.scopes.values_mut() {
-            (held.position, held.is_complete, held.round) = (None, false, round);
-            self.replica.set_scope(held)?;
+        for held in self.scopes.iter().cloned().collect::<Vec<_>>() {
+            let held = HeldScope { position: None, is_complete: false, round, ..held };
+            self.scopes.set(self.replica, held)?;
         }
         Ok(())
     }
@@ -226,10 +219,9 @@ impl<R: Replica> Turn<'_, R> {
     pub(crate) fn rehydrate(&mut self, scope: &Scope) -> Result<(), R::Error> {
         let round = self.next_round();
         let is_started = self.state.position.is_some();
-        let Some(held) = self.scopes.get_mut(scope) else { return Ok(()) };
-        (held.is_complete, held.round) = (false, round);
-        held.position = is_started.then_some(Position::ZERO);
-        self.replica.set_scope(held)?;
+        let Some(held) = self.scopes.get(scope).cloned() else { return Ok(()) };
+        let position = is_started.then_some(Position::ZERO);
+        self.scopes.set(self.replica, HeldScope { is_complete: false, round, position, ..held })?;
         self.replica.clear_stage(Some(scope))?;
         self.wants_pull = true;
         Ok(())
@@ -237,7 +229,7 @@ impl<R: Replica> Turn<'_, R> {
 
     /// Access to a scope was lost, or given anew: what it held has to go, or to come again.
     pub(crate) fn drop_scope(&mut self, scope: &Scope) -> Result<(), R::Error> {
-        self.scopes.remove(scope);
+        self.scopes.forget(scope);
         self.replica.clear_stage(Some(scope))?;
         loop {
             let members = self.replica.members_below(scope, u64::MAX, MEMBERS_MAX)?;
@@ -245,7 +237,7 @@ impl<R: Replica> Turn<'_, R> {
                 return self.replica.remove_scope(scope);
             }
             for key in members {
-                self.replica.remove_member(scope, &key)?;
+                self.leave(scope, &key)?;
                 self.recheck(&key)?;
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_engine::{Edited, Effect, Engine, Event, MemoryReplica, Now, Replica as _, Settings, edited};
 use keepwell_fhir::Instant;
-use keepwell_protocol::{Body, Id, ResourceKey, Version};
+use keepwell_protocol::{Body, Digest, Id, ResourceKey, Version};
 
 use crate::content::Content;
 use crate::random::Random;
@@ -140,6 +140,15 @@ impl Device {
         let held: BTreeSet<_> = scopes.iter().map(|held| &held.scope).collect();
         if let Some(scope) = self.replica.scopes_with_members().find(|scope| !held.contains(scope)) {
             return fail("I8", format!("has members of {scope}, which it does not hold"));
+        }
+        let wrong = scopes.iter().find(|held| {
+            let mut counted = Digest::default();
+            let Ok(()) = self.replica.members(&held.scope, &mut |member| counted.add(member));
+            let Ok(kept) = self.replica.digest(&held.scope);
+            kept != counted
+        });
+        if let Some(held) = wrong {
+            return fail("I8", format!("keeps a digest of {} that is not that of its members", held.scope));
         }
         let members: BTreeSet<_> = held.iter().flat_map(|scope| self.replica.members_of(scope)).collect();
         let bases: BTreeSet<_> = self.replica.bases().map(|(key, _)| key).collect();

@@ -94,7 +94,7 @@ impl World<'_> {
         if self.devices[device].life != life {
             return Ok(());
         }
-        let traffic = Traffic { sent: 1, received: 1 };
+        let traffic = Traffic { sent: 1, received: 1, heads: 0 };
         self.tell(device, Event::Answer { ticket, answer, traffic })
     }
 
