@@ -70,12 +70,13 @@ const EDGES: &[Edges] = &[
     ),
     (
         "keepwell",
-        // Bare SQLCipher is what its bench compares the store with; extraction is measured alone.
+        // Bare SQLCipher is what its bench compares the store with; extraction and merge are measured alone.
         &[
             "keepwell-backend",
             "keepwell-backend-sqlcipher",
             "keepwell-client",
             "keepwell-fhir",
+            "keepwell-merge",
             "keepwell-protocol",
             "keepwell-sample",
             "keepwell-search",

@@ -16,8 +16,8 @@ use keepwell_store::audit::{Action, Outcome};
 
 pub(crate) use self::serve::{ServeArgs, ServeCommand, ServePlace, ServeTokenArgs};
 pub(crate) use self::sync::{
-    BenchPullArgs, BenchSyncArgs, ConflictsCommand, ConflictsResolveArgs, ConflictsShowArgs, EnrolArgs,
-    SyncArgs, SyncStatusArgs,
+    BenchHoldArgs, BenchIdleArgs, BenchPullArgs, BenchSyncArgs, ConflictsCommand, ConflictsResolveArgs,
+    ConflictsShowArgs, EnrolArgs, SyncArgs, SyncStatusArgs,
 };
 use self::values::{CompressChoice, FormatChoice, Scope, action, instant, outcome, resource_type};
 pub(crate) use self::values::{Day, KeychainChoice, Place};
@@ -737,6 +737,10 @@ pub(crate) enum BenchCommand {
     Sync(BenchSyncArgs),
     #[command(hide = true)]
     Pull(BenchPullArgs),
+    #[command(hide = true)]
+    Idle(BenchIdleArgs),
+    #[command(hide = true)]
+    Hold(BenchHoldArgs),
     #[command(hide = true)]
     Import(BenchImportArgs),
 }

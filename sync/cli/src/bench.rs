@@ -25,7 +25,7 @@ use keepwell_store::{CHANGES_PAGE_MAX, ImportOptions, ImportSource, Operation, S
 use keepwell_vault::{FileKeychain, Keychain, MemoryKeychain};
 use serde_json::{Value, json};
 
-pub(crate) use self::sync::{pull_alone, sync};
+pub(crate) use self::sync::{hold, idle_alone, pull_alone, sync};
 
 use self::baseline::Baseline;
 use self::copies::Copies;

@@ -108,9 +108,34 @@ pub(crate) struct BenchSyncArgs {
     /// How many resources at the most
     #[arg(long, default_value_t = 20_000)]
     pub(crate) resources: usize,
+    /// How many connections to hold open at once
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) connections: u32,
     /// Where to work [default: the folder for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
+}
+
+/// A server with idle connections, for `bench sync`
+#[derive(Args)]
+pub(crate) struct BenchIdleArgs {
+    /// Where the server and its device keep what they need
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// How many connections
+    #[arg(long)]
+    pub(crate) connections: u32,
+}
+
+/// The other end of them
+#[derive(Args)]
+pub(crate) struct BenchHoldArgs {
+    /// Where the device keeps what it needs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// How many connections
+    #[arg(long)]
+    pub(crate) connections: u32,
 }
 
 /// The first fetch of a device in this process, for `bench sync`

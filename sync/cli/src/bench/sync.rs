@@ -1,6 +1,11 @@
 //! Speed of sync: a server and devices over TLS on loopback, encrypted on all sides, with search and digests on.
 //!
-//! The first fetch runs in a process of its own, so that its memory is that of a device alone.
+//! The first fetch runs in a process of its own, so that its memory is that of a device alone; so does the server whose
+//! idle connections are weighed.
+
+mod idle;
+mod line;
+mod pushes;
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +15,15 @@ use std::time::{Duration, Instant};
 
 use keepwell_client::{Cancel, Client, ClientOptions, Report, SyncExtension};
 use keepwell_fhir::ResourceType;
+use keepwell_merge::{Merger, Outcome};
 use keepwell_protocol::Body;
 use keepwell_sample::Sample;
 use keepwell_store::{Actor, Precondition, Session, Store, StoreOptions};
 use keepwell_tls::Invitation;
 use keepwell_vault::FileKeychain;
 use serde_json::{Value, json};
+
+pub(crate) use self::idle::{hold, idle_alone};
 
 use super::{bodies, median, peak_kib, rounded};
 use crate::args::{BenchPullArgs, BenchSyncArgs};
@@ -35,11 +43,27 @@ const CHANGES: usize = 50;
 const EDITS: usize = 2_000;
 /// Resources that both devices edit.
 const MERGES: usize = 200;
+/// How often each merge is repeated, for how long a merge alone takes.
+const MERGE_ROUNDS: usize = 50;
 /// How long a change may take at the most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct World {
     server: LocalServer,
+}
+
+/// Bytes both ways.
+struct Bytes {
+    /// Of messages.
+    bodies: f64,
+    /// And of the heads of HTTP.
+    with_heads: f64,
+}
+
+/// A round without news.
+struct Noop {
+    bytes: Bytes,
+    ms: f64,
 }
 
 struct Device {
@@ -66,7 +90,7 @@ pub(crate) fn sync(out: Output, args: &BenchSyncArgs) -> Result<()> {
 }
 
 fn measure(args: &BenchSyncArgs, place: &Path) -> Result<Value> {
-    let bar = progress::bar("measuring", Some(6));
+    let bar = progress::bar("measuring", Some(8));
     let step = |name: &'static str| {
         bar.set_message(name);
         bar.inc(1);
@@ -85,7 +109,7 @@ fn measure(args: &BenchSyncArgs, place: &Path) -> Result<Value> {
     step("changes");
     let two = world.device(&place.join("two"))?;
     two.sync()?;
-    let (visible, bytes_per_change) = changes(&one, &two, &patients)?;
+    let (visible, per_change) = changes(&one, &two, &patients)?;
 
     step("edits");
     let session = one.session()?;
@@ -97,25 +121,37 @@ fn measure(args: &BenchSyncArgs, place: &Path) -> Result<Value> {
     let before = one.client.report()?;
     let started = Instant::now();
     let after = one.sync()?;
-    let mutations_per_s = (after.applied - before.applied) as f64 / started.elapsed().as_secs_f64();
+    let edits_per_s = (after.applied - before.applied) as f64 / started.elapsed().as_secs_f64();
 
     step("merges");
-    let merges_per_s = merges(&one, &two, &patients)?;
-    bar.finish_and_clear();
-    let noop_ms = median(noops.iter().map(|(_, ms)| *ms).collect());
-    let noop_bytes = median(noops.iter().map(|(bytes, _)| *bytes as f64).collect());
+    let merges_per_s = merges_alone(&one, &patients)?;
+    let joined_per_s = merges(&one, &two, &patients)?;
+
+    step("pushes");
+    let mutations_per_s = pushes::pushes(&world, place, &bodies)?;
     drop(world);
+
+    step("connections");
+    let idle_connection_kib = idle::idle(place, args.connections)?;
+    bar.finish_and_clear();
+    let noop = |figure: fn(&Noop) -> f64| median(noops.iter().map(figure).collect());
     Ok(json!({
         "initial_per_s": pulled["per_s"],
         "wire_bytes_per_resource": pulled["bytes_per_resource"],
-        "wire_bytes_per_change": rounded(bytes_per_change),
+        "wire_bytes_per_change": rounded(per_change.bodies),
+        "wire_bytes_per_change_with_heads": rounded(per_change.with_heads),
         "change_visible_p50_ms": rounded(percentile(&visible, 50)),
         "change_visible_p95_ms": rounded(percentile(&visible, 95)),
-        "noop_bytes": noop_bytes,
-        "noop_ms": rounded(noop_ms),
+        "noop_bytes": noop(|noop| noop.bytes.bodies),
+        "noop_bytes_with_heads": noop(|noop| noop.bytes.with_heads),
+        "noop_ms": rounded(noop(|noop| noop.ms)),
         "pull_peak_mib": pulled["peak_mib"],
         "mutations_per_s": mutations_per_s.round(),
+        "edits_per_s": edits_per_s.round(),
         "merges_per_s": merges_per_s.round(),
+        "joined_per_s": joined_per_s.round(),
+        "idle_connections": args.connections,
+        "idle_connection_kib": idle_connection_kib,
         "resources": pulled["resources"],
     }))
 }
@@ -237,25 +273,32 @@ impl Device {
         report.last_problem.map_or(Ok(report), |code| Err(Failure::Unmet(code)))
     }
 
-    /// The bytes and milliseconds of a round.
-    fn timed(&self) -> Result<(u64, f64)> {
+    /// What a round costs.
+    fn timed(&self) -> Result<Noop> {
         let before = self.client.report()?;
         let started = Instant::now();
         let after = self.sync()?;
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let bytes = |report: &Report| report.sent_bytes + report.received_bytes;
-        Ok((bytes(&after) - bytes(&before), ms))
+        Ok(Noop { bytes: Bytes::between(&before, &after), ms })
+    }
+}
+
+impl Bytes {
+    fn between(before: &Report, after: &Report) -> Self {
+        let all = |report: &Report| report.sent_bytes + report.received_bytes;
+        let (bytes, heads) = (all(after) - all(before), after.head_bytes - before.head_bytes);
+        Self { bodies: (bytes - heads) as f64, with_heads: bytes as f64 }
     }
 }
 
 /// How long it takes until a change is seen on the other device, in ms, and what a change costs on the wire.
-fn changes(one: &Device, two: &Device, patients: &[String]) -> Result<(Vec<f64>, f64)> {
+fn changes(one: &Device, two: &Device, patients: &[String]) -> Result<(Vec<f64>, Bytes)> {
     let (sends, receives) = (one.client.start()?, two.client.start()?);
     // Both have their stream of hints by then.
     std::thread::sleep(Duration::from_secs(1));
     let feed = two.store.observe();
     let session = one.session()?;
-    let before = sends.report();
+    let before = (sends.report(), receives.report());
     let mut visible = Vec::new();
     for number in 0..CHANGES {
         let id = &patients[number % patients.len()];
@@ -272,14 +315,43 @@ fn changes(one: &Device, two: &Device, patients: &[String]) -> Result<(Vec<f64>,
         }
         visible.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    let after = sends.report();
+    // What the last change has cost is counted when its rounds are over.
+    std::thread::sleep(Duration::from_millis(500));
+    let sent = Bytes::between(&before.0, &sends.report());
+    let received = Bytes::between(&before.1, &receives.report());
     sends.stop()?;
     receives.stop()?;
-    let bytes = (after.sent_bytes + after.received_bytes) - (before.sent_bytes + before.received_bytes);
-    Ok((visible, bytes as f64 / CHANGES as f64))
+    let each = |one: f64, two: f64| (one + two) / CHANGES as f64;
+    let bodies = each(sent.bodies, received.bodies);
+    Ok((visible, Bytes { bodies, with_heads: each(sent.with_heads, received.with_heads) }))
 }
 
-/// Both devices change another element of the same patients; how many the second merges a second.
+/// How many resources the merge joins a second, without anything around it.
+fn merges_alone(device: &Device, patients: &[String]) -> Result<f64> {
+    let session = device.session()?;
+    let (mut merger, mut took, mut count) = (Merger::new(), Duration::ZERO, 0_u32);
+    for id in patients.iter().take(MERGES) {
+        let base = read(&session, id)?;
+        let mut mine = base.clone();
+        mine["language"] = json!("de");
+        let mut theirs = base.clone();
+        theirs["birthDate"] = json!("1931-01-01");
+        let [base, mine, theirs] = [base, mine, theirs].map(|body| body.to_string().into_bytes());
+        let started = Instant::now();
+        for _ in 0..MERGE_ROUNDS {
+            let merged = merger.merge(Some(&base), Some(&mine), Some(&theirs));
+            if !matches!(merged, Ok(Outcome::Merged(_))) {
+                return Err(Failure::NotHeld("edits of different elements are merged"));
+            }
+            count += 1;
+        }
+        took += started.elapsed();
+    }
+    Ok(f64::from(count) / took.as_secs_f64())
+}
+
+/// Both devices change another element of the same patients; how many of them the second fetches, merges, stores and
+/// sends a second.
 fn merges(one: &Device, two: &Device, patients: &[String]) -> Result<f64> {
     one.sync()?;
     two.sync()?;

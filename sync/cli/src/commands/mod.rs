@@ -66,6 +66,8 @@ pub(crate) fn run(global: Global, command: Command) -> Result<()> {
         Command::Bench(BenchCommand::Search(args)) => bench::search(context.out, &args),
         Command::Bench(BenchCommand::Sync(args)) => bench::sync(context.out, &args),
         Command::Bench(BenchCommand::Pull(args)) => bench::pull_alone(&args),
+        Command::Bench(BenchCommand::Idle(args)) => bench::idle_alone(&args),
+        Command::Bench(BenchCommand::Hold(args)) => bench::hold(&args),
         Command::Bench(BenchCommand::Import(args)) => bench::import_alone(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => {
