@@ -20,40 +20,56 @@ fn configured(desk: &Desk, address: &str) -> &'static str {
     desk.write("server.toml", &text)
 }
 
-/// Starts a server and waits until it listens.
-fn start(desk: &Desk, config: &str) -> (Child, BufReader<ChildStderr>) {
-    started(&mut desk.command(["serve", "--json", "--config", config]))
+/// A server of its own process, which ends with the test, also with one that fails.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
 }
 
-fn started(command: &mut Command) -> (Child, BufReader<ChildStderr>) {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("\"listening\"") {
-        line.clear();
-        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+impl Running {
+    /// Starts it and waits until it listens.
+    fn start(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut running = Self { child, log };
+        let mut line = String::new();
+        while !line.contains("\"listening\"") {
+            line.clear();
+            assert_ne!(running.log.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        running
     }
-    (child, log)
+
+    /// Stops it as a service manager does, and gives what it printed and logged.
+    fn stop(mut self) -> (String, String) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let (mut printed, mut logged) = (String::new(), String::new());
+        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        self.log.read_to_string(&mut logged).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{logged}");
+        (printed, logged)
+    }
 }
 
-/// Stops it as a service manager does, and gives what it printed and logged.
-fn stop(mut child: Child, mut log: BufReader<ChildStderr>) -> (String, String) {
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-    let (mut printed, mut logged) = (String::new(), String::new());
-    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-    log.read_to_string(&mut logged).unwrap();
-    assert!(child.wait().unwrap().success(), "{logged}");
-    (printed, logged)
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing happens to one that has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(desk: &Desk, config: &str) -> Running {
+    Running::start(&mut desk.command(["serve", "--json", "--config", config]))
 }
 
 #[test]
 fn the_first_run_shows_token_and_invitation_once_and_sigterm_ends_it() {
     let desk = Desk::new();
     let config = configured(&desk, "127.0.0.1");
-    let (child, log) = start(&desk, config);
-    let (printed, logged) = stop(child, log);
+    let (printed, logged) = serve(&desk, config).stop();
     let welcome: Value = serde_json::from_str(&printed).unwrap();
     let token = welcome["operator_token"].as_str().unwrap();
     assert!(
@@ -61,8 +77,7 @@ fn the_first_run_shows_token_and_invitation_once_and_sigterm_ends_it() {
     );
     assert!(logged.contains("\"stopped\"") && !logged.contains(token), "{logged}");
 
-    let (child, log) = start(&desk, config);
-    assert_eq!(stop(child, log).0, "", "it is no first run");
+    assert_eq!(serve(&desk, config).stop().0, "", "it is no first run");
 
     let made = desk.json(["serve", "token", "dr.jones", "--config", config]);
     assert!(made["token"].as_str().unwrap().starts_with("keepwell_"));
@@ -89,9 +104,9 @@ fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
     // The invitation names the port, so it has to be known before.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let config = configured(&server, &free);
-    let mut command = server.command(["serve", "--json", "--config", config, "--listen", &free]);
-    let (mut child, log) = started(&mut command);
-    let printed = child.stdout.as_mut().unwrap();
+    let mut running =
+        Running::start(&mut server.command(["serve", "--json", "--config", config, "--listen", &free]));
+    let printed = running.child.stdout.as_mut().unwrap();
     let welcome = serde_json::Deserializer::from_reader(printed).into_iter::<Value>().next();
     let welcome = welcome.unwrap().unwrap();
     let invitation = server.write("invitation.txt", welcome["invitation"].as_str().unwrap());
@@ -112,5 +127,5 @@ fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
     // An invitation counts once.
     let other = Desk::initialised();
     other.fails(4, 434, ["enrol", "--invitation", invitation, "--name", "copy"]);
-    stop(child, log);
+    running.stop();
 }

@@ -414,16 +414,16 @@ fn the_background_sends_what_is_saved_and_pauses_when_told() {
     let device = world.device("d1", "ann", &["p1"]);
     let background = device.client.start().unwrap();
     device.save(&patient("p1", BORN));
-    wait_for(|| world.on_server("Patient/p1").is_some());
+    wait_for(|| background.report().applied == 1);
+    assert!(world.on_server("Patient/p1").is_some());
     background.set_policy(keepwell_client::Policy { is_paused: true, ..Default::default() });
     std::thread::sleep(std::time::Duration::from_millis(50));
     device.save(&flag("f1", "p1", "paused"));
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(world.on_server("Flag/f1"), None);
     background.set_policy(keepwell_client::Policy::default());
-    wait_for(|| world.on_server("Flag/f1").is_some());
-    // The server has it before the device has heard so.
     wait_for(|| background.report().applied == 2);
+    assert!(world.on_server("Flag/f1").is_some());
     background.stop().unwrap();
 }
 
