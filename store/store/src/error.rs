@@ -101,6 +101,9 @@ pub enum Error {
     /// The archive is damaged, of another format, or its passphrase is another.
     #[error("the archive cannot be restored: {0}")]
     Archive(#[from] ArchiveError),
+    /// The caller ended it; what was committed before stays.
+    #[error("the caller ended it")]
+    Cancelled,
 
     // 2xx: keys and locks
     /// The vault refused: locked, key missing, wrong passcode and so on.
@@ -165,6 +168,7 @@ impl Error {
             Self::Unsupported(_) => 116,
             Self::Argument(_) => 117,
             Self::Archive(_) => 118,
+            Self::Cancelled => 119,
             Self::Entry { source, .. } | Self::Record { source, .. } => source.code(),
             Self::Vault(error) => error.code(),
             Self::NotElevated => 230,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use keepwell_sqlcipher::Options;
 use keepwell_vault::{
-    Clock, Config, Erasure, Keychain, Keys, Passcode, Policy, State, Suspicion, SystemClock, Vault,
+    BackupGuard, Clock, Config, Erasure, Keychain, Keys, Passcode, Policy, State, Suspicion, SystemClock,
+    Vault,
 };
 
 use crate::audit::{Action, Actor, Outcome};
@@ -40,6 +41,11 @@ pub struct StoreOptions {
     pub strict_audit: bool,
     /// Who keeps tables of their own in the database, and hears of every version: sync, for one.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// Excludes the directory from backups where only the host can (iOS, Android, Windows); asked at every open.
+    pub backup_guard: Option<Arc<dyn BackupGuard>>,
+    /// A name for this place that outlives the path, where paths change: iOS gives an app a new one with each
+    /// installation. By default the path of the directory.
+    pub place: Option<String>,
 }
 
 impl StoreOptions {
@@ -56,6 +62,8 @@ impl StoreOptions {
             memory_security: true,
             strict_audit: false,
             extensions: Vec::new(),
+            backup_guard: None,
+            place: None,
         }
     }
 
@@ -63,6 +71,8 @@ impl StoreOptions {
         let mut config = self.keychain.clone().map_or_else(Config::passphrase_only, Config::new);
         config.clock = self.clock.clone();
         config.policy = self.policy.clone();
+        config.backup_guard = self.backup_guard.clone();
+        config.place = self.place.clone();
         config
     }
 

@@ -12,6 +12,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepwell_store::fhir::bundle::Bundle;
 use keepwell_store::vault::FileKeychain;
@@ -284,6 +285,23 @@ fn lock_ends_an_import_and_an_unlock_lets_it_go_on() {
     let session = session(&store);
     let report = import_with(&session, &text, &options).unwrap();
     assert_eq!((report.resumed, report.created), (3_000, 6_000));
+}
+
+#[test]
+fn an_import_that_is_cancelled_goes_on_where_it_was() {
+    let text = observations(9_000);
+    let place = Place::new();
+    let store = place.create();
+    let cancel = Arc::new(AtomicBool::new(false));
+    let options = ImportOptions { batch: 1_000, cancel: Some(cancel.clone()), ..ImportOptions::default() };
+    let source = ImportSource::reader("text", text.as_bytes());
+    let cancelled = session(&store).import(source, &options, &mut |progress| {
+        cancel.store(progress.entries == 2_000, Ordering::Relaxed);
+    });
+    assert!(matches!(cancelled, Err(Error::Cancelled)), "{cancelled:?}");
+    cancel.store(false, Ordering::Relaxed);
+    let report = import_with(&session(&store), &text, &options).unwrap();
+    assert_eq!((report.resumed, report.created), (2_000, 7_000));
 }
 
 /// The store of the child below: its keychain outlives it.

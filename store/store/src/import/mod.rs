@@ -11,7 +11,8 @@ mod batch;
 mod records;
 mod source;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub struct ImportOptions {
     pub accept_invalid: bool,
     /// Resources of one commit: what waits for it is held in memory.
     pub batch: usize,
+    /// Set to true by another thread, or by `progress`, it ends the import before its next commit.
+    pub cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Default for ImportOptions {
@@ -79,6 +82,7 @@ impl Default for ImportOptions {
             on_error: OnError::Stop,
             accept_invalid: false,
             batch: 3_000,
+            cancel: None,
         }
     }
 }
@@ -153,7 +157,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Record`] for a record that cannot be stored, unless [`OnError::Skip`] is asked for; [`Error::Io`] when
-    /// the source cannot be read to its end. What was committed before stays, and a further import goes on from it.
+    /// the source cannot be read to its end; [`Error::Cancelled`]. What was committed before stays, and a further
+    /// import goes on from it.
     pub fn import(
         &self,
         source: ImportSource<'_>,
@@ -175,6 +180,7 @@ impl Session {
             session: self,
             source: &id,
             limit: options.batch.max(1),
+            cancel: options.cancel.as_deref(),
             report: ImportReport { entries: resumed, resumed, ..ImportReport::default() },
         };
         let (out, batches) = sync_channel(BATCHES_WAITING_MAX);
@@ -208,6 +214,7 @@ struct Consumer<'a> {
     source: &'a str,
     /// Resources of one commit.
     limit: usize,
+    cancel: Option<&'a AtomicBool>,
     report: ImportReport,
 }
 
@@ -219,6 +226,9 @@ impl Consumer<'_> {
         progress: &mut dyn FnMut(&ImportReport),
     ) -> Result<()> {
         while let Ok(batch) = batches.recv() {
+            if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(Error::Cancelled);
+            }
             let failure = self.commit(batch?, &batches)?;
             progress(&self.report);
             if let Some(error) = failure {
