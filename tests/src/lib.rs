@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod clinic;
+
+pub use clinic::Clinic;
+
 /// The example of the project's README, so that it is compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -88,10 +88,14 @@ const EDGES: &[Edges] = &[
         ],
         &[],
     ),
-    ("keepwell-capi", &["keepwell-store"], &[]),
+    (
+        "keepwell-capi",
+        &["keepwell-client", "keepwell-protocol", "keepwell-store", "keepwell-tls"],
+        &["keepwell-tests"],
+    ),
     (
         "keepwell-tests",
-        &[],
+        &["keepwell-backend", "keepwell-server"],
         &["keepwell-fhir", "keepwell-sample", "keepwell-sqlcipher", "keepwell-store", "keepwell-vault"],
     ),
 ];

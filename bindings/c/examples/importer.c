@@ -16,8 +16,9 @@ static int fail(const char *what, KeepwellError *error) {
     return 1;
 }
 
-static void progress(void *name, uint64_t resources) {
+static int32_t progress(void *name, uint64_t resources) {
     fprintf(stderr, "\r%s: %llu resources", (const char *)name, (unsigned long long)resources);
+    return 0;
 }
 
 /* Opens the store, or makes it where there is none (code 511 of a database, 2xx of a directory without keys). */

@@ -19,6 +19,15 @@
 // Precondition of a write: the resource does not exist (If-None-Match: *).
 #define KEEPWELL_ABSENT UINT64_MAX
 
+// Nothing is sent and nothing fetched.
+#define KEEPWELL_SYNC_PAUSED 1
+
+// The network costs money: attachments wait.
+#define KEEPWELL_SYNC_METERED 2
+
+// Nobody looks at the app: it tries less often.
+#define KEEPWELL_SYNC_BACKGROUND 4
+
 // Skip records that cannot be stored and report them, instead of stopping at the first.
 #define KEEPWELL_IMPORT_SKIP 1
 
@@ -100,6 +109,18 @@ typedef enum {
   // FHIRPath Patch: a Parameters resource.
   KEEPWELL_PATCH_FHIR_PATH = 2,
 } KeepwellPatch;
+
+// What becomes of a conflict.
+typedef enum {
+  // It goes on waiting for a person. Answered by a `KeepwellResolver` only.
+  KEEPWELL_RESOLUTION_LATER = 0,
+  // What everybody sees stays; the losing edit is given up.
+  KEEPWELL_RESOLUTION_KEEP_THEIRS = 1,
+  // The losing edit takes its place: its content, or its deletion.
+  KEEPWELL_RESOLUTION_TAKE_MINE = 2,
+  // Other content takes its place: the resource with its type and id.
+  KEEPWELL_RESOLUTION_EDITED = 3,
+} KeepwellResolution;
 
 // Where a store is in its life.
 typedef enum {
@@ -192,6 +213,18 @@ typedef struct {
   int32_t (*list)(void *context, void (*tell)(void *to, const char *name, size_t name_length), void *to);
 } KeepwellKeychain;
 
+// Excludes a directory from backups where only the host can: `isExcludedFromBackup` on iOS, the registry on Windows.
+// Both functions are called at every open, from the calling thread, with the path as UTF-8; they must not call this
+// library.
+typedef struct {
+  // Handed to each function. It outlives the store.
+  void *context;
+  // Sets the mark: 0 when it is set.
+  int32_t (*apply)(void *context, const char *path, size_t path_length);
+  // Reads the mark back from the platform: 1 when it is set, 0 when it is not.
+  int32_t (*is_applied)(void *context, const char *path, size_t path_length);
+} KeepwellBackupGuard;
+
 // How a store is opened. Begin with `keepwell_store_options`, which fills in what a phone needs.
 typedef struct {
   // The directory. UTF-8.
@@ -216,10 +249,29 @@ typedef struct {
   uint32_t cache_kib;
   // Whether page contents are wiped when memory is freed.
   bool memory_security;
+  // Excludes the directory from backups where only the host can. Both functions null: the library's own marks only.
+  KeepwellBackupGuard backup_guard;
+  // A name for this place that outlives `path`, where paths change (iOS). Empty: the path.
+  KeepwellText place;
 } KeepwellStoreOptions;
 
-// Told how far a transfer has come: resources that are dealt with. It must not call this library.
-typedef void (*KeepwellProgress)(void *context, uint64_t resources);
+// Sync of a store: `keepwell_sync_open`; freed by `keepwell_sync_free`.
+typedef struct {
+  // Not for the caller.
+  uint64_t id;
+} KeepwellSync;
+
+// Told how far a transfer has come: resources that are dealt with. 0 to go on, anything else to end it. It must not
+// call this library.
+typedef int32_t (*KeepwellProgress)(void *context, uint64_t resources);
+
+// Decides about a conflict, an element of what `keepwell_sync_conflicts` gives, as a `KeepwellResolution`. For
+// `KEEPWELL_RESOLUTION_EDITED` it has called `give` with the content. It must not call this library.
+typedef int32_t (*KeepwellResolver)(void *context,
+                                    const char *conflict,
+                                    size_t length,
+                                    void (*give)(void *to, const char *content, size_t length),
+                                    void *to);
 
 #ifdef __cplusplus
 extern "C" {
@@ -535,8 +587,131 @@ int32_t keepwell_store_erase(KeepwellStore store, KeepwellError *error);
 // Frees a handle. The store closes when its sessions and feeds are freed too. Zero is no mistake.
 int32_t keepwell_store_free(KeepwellStore store);
 
+// Takes hold of the sync of a store. What it does is recorded under this user, app and device. One handle for a store
+// is enough, for any number of threads.
+//
+// # Safety
+// The texts are as they say, `sync` points to memory for one, `error` is null or points to memory for one.
+int32_t keepwell_sync_open(KeepwellStore store,
+                           KeepwellText user,
+                           KeepwellText app,
+                           KeepwellText device,
+                           KeepwellSync *sync,
+                           KeepwellError *error);
+
+// Uses an invitation of the server's operator, the text that begins with "KEEPWELL:": from now on what is saved is
+// sent, and so is what is in the store already. `name` is what the device is called in the operator's list. After a
+// failure of the network, try again with the same invitation.
+//
+// # Safety
+// The texts are as they say, `error` is null or points to memory for one.
+int32_t keepwell_sync_enrol(KeepwellSync sync,
+                            KeepwellText invitation,
+                            KeepwellText name,
+                            KeepwellError *error);
+
+// Sends what waits and fetches what is new; blocks until there is nothing more, or the server cannot be reached: then
+// "problem" of the report is the code. `progress` is told the edits and resources dealt with, and may end the round;
+// so may `keepwell_sync_cancel`. Gives the report, a JSON object: what was done since the handle was opened.
+//
+// Code 423: the server ordered the store to be wiped, and it is gone. 424: it must meet its server before it can be
+// unlocked again.
+//
+// # Safety
+// `progress` may be called with `context` during this call; `report` is null or points to memory for a buffer, `error`
+// is null or points to memory for one.
+int32_t keepwell_sync_run(KeepwellSync sync,
+                          KeepwellProgress progress,
+                          void *context,
+                          KeepwellBuffer *report,
+                          KeepwellError *error);
+
+// Ends the round that `keepwell_sync_run` is in on another thread: it returns 419. What was done stays done.
+int32_t keepwell_sync_cancel(KeepwellSync sync);
+
+// Syncs on a thread of its own from now on: when something is saved, when the server says that there is something, and
+// from time to time.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_sync_start(KeepwellSync sync,
+                            KeepwellError *error);
+
+// Ends what `keepwell_sync_start` began; what had ended it before is the error. None is no mistake.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_sync_stop(KeepwellSync sync, KeepwellError *error);
+
+// Tells the thread of `keepwell_sync_start` that the network is back, or that somebody wants to see what is new.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_sync_wake(KeepwellSync sync,
+                           KeepwellError *error);
+
+// What the thread of `keepwell_sync_start` may use from now on: `KEEPWELL_SYNC_...`, or 0 for everything.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_sync_set_policy(KeepwellSync sync, uint32_t flags, KeepwellError *error);
+
+// How it stands, as a JSON object: "device" and "tenant" (null before the store is enrolled), "pending" (resources with
+// an edit that the server does not have), "conflicts", "scopes", "hydrating" (scopes still being fetched), "met" and
+// "leaseUntil" (times or null), "localTypes"; and of the thread of `keepwell_sync_start` "running" and "problem" (a
+// code or null).
+//
+// # Safety
+// `status` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_sync_status(KeepwellSync sync,
+                             KeepwellBuffer *status,
+                             KeepwellError *error);
+
+// The edits that lost and that a person has to look at, oldest first, as a JSON array of objects: "id", "kind",
+// "resourceType", "resourceId", "version" (of the resource as it is now, or null), "at", "paths" and "reasons" (why),
+// "archived", and the resources "base", "mine", "theirs" and "outcome", or null.
+//
+// # Safety
+// `conflicts` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_sync_conflicts(KeepwellSync sync,
+                                KeepwellBuffer *conflicts,
+                                KeepwellError *error);
+
+// Does what a person decided about a conflict, a `KeepwellResolution` other than later. `version` is that of the
+// conflict as it was shown, 0 for null: code 422 if the resource has changed since. `content` is for
+// `KEEPWELL_RESOLUTION_EDITED`.
+//
+// # Safety
+// The texts are as they say, `error` is null or points to memory for one.
+int32_t keepwell_sync_resolve(KeepwellSync sync,
+                              KeepwellText conflict,
+                              uint64_t version,
+                              int32_t resolution,
+                              KeepwellText content,
+                              KeepwellError *error);
+
+// Asks `resolver` about each conflict, oldest first. `resolved`, unless null, gets how many were decided.
+//
+// # Safety
+// `resolver` may be called with `context` during this call; `resolved` and `error` are null or point to memory for
+// theirs.
+int32_t keepwell_sync_resolve_each(KeepwellSync sync,
+                                   KeepwellResolver resolver,
+                                   void *context,
+                                   uint64_t *resolved,
+                                   KeepwellError *error);
+
+// Sets the types that never leave the device, separated by commas; it holds for edits from now on.
+//
+// # Safety
+// `types` is as it says, `error` is null or points to memory for one.
+int32_t keepwell_sync_set_local_types(KeepwellSync sync, KeepwellText types, KeepwellError *error);
+
+// Frees a handle, and ends its thread if it has one. Zero is no mistake.
+int32_t keepwell_sync_free(KeepwellSync sync);
+
 // Imports a file of Bundles or NDJSON, as it is or compressed with gzip or zstd. An import that was interrupted, by a
-// lock for one, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
+// lock or by `progress` for two, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
 // created, updated, unchanged, refused, resumed and refusals.
 //
 // # Safety
@@ -585,6 +760,46 @@ int32_t keepwell_archive(KeepwellSession session,
                          KeepwellWrite write,
                          void *context,
                          KeepwellError *error);
+
+// Sets or changes the passcode; an empty `new_passcode` makes the keychain alone open the store again. `passcode_now`
+// is needed where one is set.
+//
+// # Safety
+// The texts are as they say, `error` is null or points to memory for one.
+int32_t keepwell_set_passcode(KeepwellSession session,
+                              KeepwellText passcode_now,
+                              KeepwellText new_passcode,
+                              KeepwellError *error);
+
+// Sets the passphrase with which `keepwell_store_recover` opens the store when the keychain is lost.
+//
+// # Safety
+// As `keepwell_set_passcode`.
+int32_t keepwell_set_recovery(KeepwellSession session,
+                              KeepwellText passcode_now,
+                              KeepwellText passphrase,
+                              KeepwellError *error);
+
+// Opens a store whose keychain item or passcode is lost with its recovery passphrase, and leaves it unlocked: under a
+// new secret in the keychain of `options`, and `new_passcode` unless that is empty.
+//
+// # Safety
+// As `keepwell_store_create`.
+int32_t keepwell_store_recover(const KeepwellStoreOptions *options,
+                               KeepwellText passphrase,
+                               KeepwellText new_passcode,
+                               KeepwellStore *store,
+                               KeepwellError *error);
+
+// Puts the keys under a new secret in the keychain; with `database`, encrypts the database anew under a new key as
+// well, which takes as long as copying it.
+//
+// # Safety
+// As `keepwell_set_passcode`.
+int32_t keepwell_rotate_keys(KeepwellSession session,
+                             KeepwellText passcode_now,
+                             bool database,
+                             KeepwellError *error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -181,6 +181,68 @@ private:
     detail::Owned<KeepwellSession, keepwell_session_free> session_;
 };
 
+/// Sync of one store.
+class Sync {
+public:
+    explicit Sync(KeepwellSync sync) noexcept : sync_(sync) {}
+
+    /// Uses an invitation of the server's operator: from now on what is saved is sent.
+    void enrol(std::string_view invitation, std::string_view name) const {
+        detail::run([&](KeepwellError *error) {
+            return keepwell_sync_enrol(sync_.get(), detail::text(invitation), detail::text(name), error);
+        });
+    }
+
+    /// Sends what waits and fetches what is new; the report is a JSON object.
+    std::string run() const {
+        return detail::fetch([&](KeepwellBuffer *out, KeepwellError *error) {
+            return keepwell_sync_run(sync_.get(), nullptr, nullptr, out, error);
+        });
+    }
+
+    /// Ends the round that another thread is in.
+    void cancel() const { keepwell_sync_cancel(sync_.get()); }
+
+    /// Syncs on a thread of its own from now on.
+    void start() const {
+        detail::run([&](KeepwellError *error) { return keepwell_sync_start(sync_.get(), error); });
+    }
+
+    /// Ends what `start` began; throws what had ended it before.
+    void stop() const {
+        detail::run([&](KeepwellError *error) { return keepwell_sync_stop(sync_.get(), error); });
+    }
+
+    /// How it stands, as a JSON object.
+    std::string status() const {
+        return detail::fetch([&](KeepwellBuffer *out, KeepwellError *error) {
+            return keepwell_sync_status(sync_.get(), out, error);
+        });
+    }
+
+    /// The edits that lost and that a person has to look at, as a JSON array.
+    std::string conflicts() const {
+        return detail::fetch([&](KeepwellBuffer *out, KeepwellError *error) {
+            return keepwell_sync_conflicts(sync_.get(), out, error);
+        });
+    }
+
+    /// Does what a person decided; `version` is that of the conflict as it was shown, 0 for null.
+    void resolve(std::string_view conflict, uint64_t version, KeepwellResolution resolution,
+                 std::string_view content = {}) const {
+        detail::run([&](KeepwellError *error) {
+            return keepwell_sync_resolve(sync_.get(), detail::text(conflict), version, resolution,
+                                         detail::text(content), error);
+        });
+    }
+
+    /// For calls of keepwell.h that have no method here.
+    KeepwellSync handle() const noexcept { return sync_.get(); }
+
+private:
+    detail::Owned<KeepwellSync, keepwell_sync_free> sync_;
+};
+
 /// A store on this device.
 class Store {
 public:
@@ -224,6 +286,16 @@ public:
                                           &session, error);
         });
         return Session(session);
+    }
+
+    /// Takes hold of the sync of this store.
+    Sync sync(std::string_view user, std::string_view app, std::string_view device) const {
+        KeepwellSync sync{0};
+        detail::run([&](KeepwellError *error) {
+            return keepwell_sync_open(store_.get(), detail::text(user), detail::text(app), detail::text(device), &sync,
+                                      error);
+        });
+        return Sync(sync);
     }
 
     /// For calls of keepwell.h that have no method here.

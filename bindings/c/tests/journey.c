@@ -121,8 +121,21 @@ static int32_t refuse(void *context, const char *data, size_t length) {
     return 1;
 }
 
-static void progress(void *context, uint64_t resources) {
+static int32_t progress(void *context, uint64_t resources) {
     *(uint64_t *)context = resources;
+    return 0;
+}
+
+/* Counts how often the host was asked to keep a directory out of backups. */
+static int32_t exclude(void *context, const char *path, size_t length) {
+    CHECK(length > 0 && path[0] != 0);
+    ++*(int *)context;
+    return 0;
+}
+
+static int32_t is_excluded(void *context, const char *path, size_t length) {
+    (void)path, (void)length;
+    return *(int *)context > 0;
 }
 
 int main(int argc, char **argv) {
@@ -134,10 +147,13 @@ int main(int argc, char **argv) {
     KeepwellStoreOptions options = keepwell_store_options(text(argv[1]), text("journey"), text("tablet 1"));
     options.keychain = KEEPWELL_KEYCHAIN_KIND_HOST;
     options.host = (KeepwellKeychain){&keychain, get, set, remove_secret, list};
+    int excluded = 0;
+    options.backup_guard = (KeepwellBackupGuard){&excluded, exclude, is_excluded};
+    options.place = text("the journey's own place");
     KeepwellText passcode = text("correct horse"), none = {NULL, 0};
     KeepwellStore store;
     OK(keepwell_store_create(&options, passcode, &store, &error));
-    CHECK(place(&keychain, "", 0) > 0);
+    CHECK(place(&keychain, "", 0) > 0 && excluded > 0);
 
     /* Locked and unlocked again. */
     int32_t state;
@@ -258,13 +274,27 @@ int main(int argc, char **argv) {
     keepwell_error_free(&error);
     OK(keepwell_purge(session, patient, text("p2"), text("asked for"), passcode, &error));
 
+    /* Other keys, another passcode, and a way back without either. */
+    KeepwellText changed = text("another passcode");
+    CHECK(keepwell_set_passcode(session, text("wrong"), changed, NULL) / 100 == 2);
+    OK(keepwell_set_passcode(session, passcode, changed, &error));
+    OK(keepwell_set_recovery(session, changed, text("words to be kept in a safe"), &error));
+    OK(keepwell_rotate_keys(session, changed, true, &error));
+    OK(keepwell_store_lock(store, &error));
+    CHECK(keepwell_store_unlock(store, passcode, false, NULL) / 100 == 2);
+    CHECK(keepwell_session_free(session) == 0 && keepwell_feed_free(live) == 0 && keepwell_feed_free(changes) == 0);
+    CHECK(keepwell_store_free(store) == 0);
+    memset(&keychain, 0, sizeof keychain);
+    CHECK(keepwell_store_recover(&options, text("other words than those"), passcode, &store, NULL) / 100 == 2);
+    OK(keepwell_store_recover(&options, text("words to be kept in a safe"), passcode, &store, &error));
+    OK(keepwell_session_begin(store, text("dr.jones"), text("journey"), text("tablet 1"), &session, &error));
+
     /* A lock ends the session. */
     OK(keepwell_store_suspend(store, &error));
     CHECK(keepwell_read(session, patient, text(id), 0, &buffer, &error) / 100 == 2);
     keepwell_error_free(&error);
     OK(keepwell_store_resume(store, passcode, &error));
 
-    CHECK(keepwell_feed_free(live) == 0 && keepwell_feed_free(changes) == 0);
     CHECK(keepwell_session_free(session) == 0);
     OK(keepwell_store_erase(store, &error));
     CHECK(keepwell_store_state(store, &state, NULL) == 912);

@@ -44,6 +44,16 @@ int main(int argc, char **argv) {
             CHECK(error.code() == 102 && !error.operation_outcome().empty());
         }
     }
+    {
+        keepwell::Sync sync = store.sync("dr.jones", "journey", "tablet 1");
+        CHECK(sync.status().find("\"device\":null") != std::string::npos && sync.conflicts() == "[]");
+        try {
+            sync.run();
+            CHECK(false);
+        } catch (const keepwell::Error &error) {
+            CHECK(error.code() == 417 && error.actor() == KEEPWELL_ACTOR_SERVER);
+        }
+    }
     store.erase();
     std::puts("the journey held");
 }

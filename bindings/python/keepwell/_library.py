@@ -26,7 +26,7 @@ class Buffer(Structure):
 
 
 class Handle(Structure):
-    """KeepwellStore, KeepwellSession, KeepwellFeed and KeepwellError: a number each."""
+    """KeepwellStore, KeepwellSession, KeepwellFeed, KeepwellSync and KeepwellError: a number each."""
 
     _fields_ = [("id", c_uint64)]
 
@@ -39,14 +39,20 @@ class CKeychain(Structure):
     _fields_ = [("context", c_void_p), ("get", c_void_p), ("set", c_void_p), ("remove", c_void_p), ("list", c_void_p)]
 
 
+class CBackupGuard(Structure):
+    _fields_ = [("context", c_void_p), ("apply", c_void_p), ("is_applied", c_void_p)]
+
+
 class Options(Structure):
     _fields_ = [("path", Text), ("app", Text), ("device", Text), ("keychain", c_int32), ("keychain_path", Text),
                 ("host", CKeychain), ("idle_ms", c_uint64), ("session_ms", c_uint64), ("erase_after", c_uint32),
-                ("cache_kib", c_uint32), ("memory_security", c_bool)]
+                ("cache_kib", c_uint32), ("memory_security", c_bool), ("backup_guard", CBackupGuard), ("place", Text)]
 
 
 WRITE = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
-PROGRESS = ctypes.CFUNCTYPE(None, c_void_p, c_uint64)
+PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64)
+GIVE = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_size_t)
+RESOLVER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, GIVE, c_void_p)
 
 _E, _B, _W = POINTER(Handle), POINTER(Buffer), POINTER(CWritten)
 
@@ -86,6 +92,24 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_archive": [Handle, Text, Text, WRITE, c_void_p, _E],
     "keepwell_audit_page": [Handle, c_uint32, c_int64, _B, POINTER(c_int64), _E],
     "keepwell_verify": [Handle, _B, _E],
+    "keepwell_set_passcode": [Handle, Text, Text, _E],
+    "keepwell_set_recovery": [Handle, Text, Text, _E],
+    "keepwell_store_recover": [POINTER(Options), Text, Text, _E, _E],
+    "keepwell_rotate_keys": [Handle, Text, c_bool, _E],
+    "keepwell_sync_open": [Handle, Text, Text, Text, _E, _E],
+    "keepwell_sync_enrol": [Handle, Text, Text, _E],
+    "keepwell_sync_run": [Handle, PROGRESS, c_void_p, _B, _E],
+    "keepwell_sync_cancel": [Handle],
+    "keepwell_sync_start": [Handle, _E],
+    "keepwell_sync_stop": [Handle, _E],
+    "keepwell_sync_wake": [Handle, _E],
+    "keepwell_sync_set_policy": [Handle, c_uint32, _E],
+    "keepwell_sync_status": [Handle, _B, _E],
+    "keepwell_sync_conflicts": [Handle, _B, _E],
+    "keepwell_sync_resolve": [Handle, Text, c_uint64, c_int32, Text, _E],
+    "keepwell_sync_resolve_each": [Handle, RESOLVER, c_void_p, POINTER(c_uint64), _E],
+    "keepwell_sync_set_local_types": [Handle, Text, _E],
+    "keepwell_sync_free": [Handle],
 }
 
 
@@ -160,3 +184,24 @@ def take(buffer: Buffer) -> bytes:
     taken = ctypes.string_at(buffer.data, buffer.length) if buffer.data else b""
     library.keepwell_buffer_free(byref(buffer))
     return taken
+
+
+def reporting(progress: "Callable[[int], Any] | None", function: Callable[..., int], *arguments: Any) -> bytes:
+    """As ``fetch``, of a call that takes a progress callback and its context last. What the callback raises ends the
+    call, and goes on in Python."""
+    raised: "list[BaseException]" = []
+
+    def tell(_: Any, resources: int) -> int:
+        try:
+            if progress is not None:
+                progress(resources)
+            return 0
+        except BaseException as error:
+            raised.append(error)
+            return 1
+
+    try:
+        return fetch(function, *arguments, PROGRESS(tell), None)
+    finally:
+        if raised:
+            raise raised[0]

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, Callable, Iterator, Optional, Type, Union
 
 from . import _library as c
 from ._library import call, fetch, library, text
+from ._sync import Sync
 
 #: A resource as the caller has it.
 Body = Union["dict[str, Any]", str, bytes]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PATCHES = {"json": 0, "merge": 1, "fhirpath": 2}
-_NO_PROGRESS = ctypes.cast(None, c.PROGRESS)
 
 
 class Keychain(enum.IntEnum):
@@ -208,11 +208,14 @@ class Session:
 
     def import_file(self, path: "Union[str, os.PathLike[str]]", skip: bool = False, accept_invalid: bool = False,
                     rewrite_references: bool = False, keep_bundles: bool = False,
-                    progress: Optional[Callable[[int], None]] = None) -> "dict[str, Any]":
-        """Imports NDJSON or Bundles, as they are or compressed; goes on where an interrupted import was."""
+                    progress: Optional[Callable[[int], Any]] = None) -> "dict[str, Any]":
+        """Imports NDJSON or Bundles, as they are or compressed; goes on where an interrupted import was.
+
+        ``progress`` is told the resources that are dealt with; what it raises ends the import.
+        """
         flags = skip | accept_invalid << 1 | rewrite_references << 2 | keep_bundles << 3
-        told = _NO_PROGRESS if progress is None else c.PROGRESS(lambda _, resources: progress(resources))
-        return json.loads(fetch(library.keepwell_import_file, self._handle, text(os.fspath(path)), flags, told, None))
+        return json.loads(c.reporting(progress, library.keepwell_import_file, self._handle, text(os.fspath(path)),
+                                      flags))
 
     def export(self, out: BinaryIO, passcode: str = "") -> None:
         """Writes all current versions to ``out`` as NDJSON in clear."""
@@ -257,6 +260,18 @@ class Session:
             after = next_page.value
             if after == 0:
                 return
+
+    def set_passcode(self, new: str, now: str = "") -> None:
+        """Sets or changes the passcode; an empty one makes the keychain alone open the store again."""
+        call(library.keepwell_set_passcode, self._handle, text(now), text(new))
+
+    def set_recovery(self, passphrase: str, passcode: str = "") -> None:
+        """Sets the passphrase for ``Store.recover``."""
+        call(library.keepwell_set_recovery, self._handle, text(passcode), text(passphrase))
+
+    def rotate_keys(self, passcode: str = "", database: bool = False) -> None:
+        """Puts the keys under a new secret in the keychain; ``database``: encrypts the database anew as well."""
+        call(library.keepwell_rotate_keys, self._handle, text(passcode), database)
 
     def verify(self) -> "dict[str, Any]":
         """Checks database, audit trail, resources, index and attachments."""
@@ -308,6 +323,15 @@ class Store:
         call(library.keepwell_store_open, byref(options), byref(handle))
         return cls(handle, app, device)
 
+    @classmethod
+    def recover(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str, passphrase: str,
+                new_passcode: str = "", keychain: Keychain = Keychain.SYSTEM, keychain_path: str = "") -> "Store":
+        """Opens a store whose keychain item or passcode is lost, and leaves it unlocked."""
+        handle = c.Handle()
+        options = cls._options(path, app, device, keychain, keychain_path)
+        call(library.keepwell_store_recover, byref(options), text(passphrase), text(new_passcode), byref(handle))
+        return cls(handle, app, device)
+
     def unlock(self, passcode: str = "", adopt: bool = False) -> None:
         """Unlocks. ``adopt``: goes on with a store that is older than this device remembers, or a copy."""
         call(library.keepwell_store_unlock, self._handle, text(passcode), adopt)
@@ -341,6 +365,12 @@ class Store:
         call(library.keepwell_session_begin, self._handle, text(user), text(self._app), text(self._device),
              byref(session))
         return Session(session)
+
+    def sync(self, user: str) -> Sync:
+        """Takes hold of the sync of this store; what it does is recorded under ``user``."""
+        sync = c.Handle()
+        call(library.keepwell_sync_open, self._handle, text(user), text(self._app), text(self._device), byref(sync))
+        return Sync(sync)
 
     def observe(self) -> Feed:
         """Follows everything that commits."""

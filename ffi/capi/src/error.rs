@@ -120,6 +120,20 @@ impl From<keepwell_store::vault::Error> for Failure {
     }
 }
 
+impl From<keepwell_client::Error> for Failure {
+    fn from(error: keepwell_client::Error) -> Self {
+        match error {
+            keepwell_client::Error::Store(error) => error.into(),
+            error => Self {
+                code: error.code(),
+                reason: Cow::Owned(error.to_string()),
+                issues: None,
+                texts: OnceLock::new(),
+            },
+        }
+    }
+}
+
 /// The code of an error: docs/error-codes.md lists them. 0 where there is no error.
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_error_code(error: KeepwellError) -> i32 {

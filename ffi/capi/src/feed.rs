@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use keepwell_store::{ChangeFeed, LiveKind, LiveSearch, Operation, Session, Store};
+use keepwell_store::{ChangeFeed, LiveKind, LiveSearch, Operation, Session};
 use serde_json::{Value, json};
 
 use crate::boundary::boundary;
@@ -13,6 +13,7 @@ use crate::handle::{KeepwellError, KeepwellFeed, KeepwellSession, KeepwellStore}
 use crate::input::KeepwellText;
 use crate::output;
 use crate::registry;
+use crate::store::HeldStore;
 
 /// What a feed follows.
 enum Feed {
@@ -76,7 +77,7 @@ pub unsafe extern "C" fn keepwell_observe(
         if feed.is_null() {
             return Err(Bug::Null.into());
         }
-        let changes = registry::get::<Store>(store.id)?.observe();
+        let changes = registry::get::<HeldStore>(store.id)?.observe();
         let id = registry::insert(Feed::Changes(Mutex::new(changes)));
         // SAFETY: not null, and by the contract above it may be written.
         Ok(unsafe { output::give(KeepwellFeed { id }, feed) }?)

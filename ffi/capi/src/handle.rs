@@ -29,6 +29,14 @@ pub struct KeepwellFeed {
     pub id: u64,
 }
 
+/// Sync of a store: `keepwell_sync_open`; freed by `keepwell_sync_free`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeepwellSync {
+    /// Not for the caller.
+    pub id: u64,
+}
+
 /// An error, with its texts: freed by `keepwell_error_free`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

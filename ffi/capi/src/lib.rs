@@ -3,6 +3,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod audit;
+mod backup;
 mod boundary;
 mod buffer;
 mod error;
@@ -15,9 +16,12 @@ mod registry;
 mod search;
 mod session;
 mod store;
+mod sync;
 mod transfer;
+mod vault;
 
 pub use audit::*;
+pub use backup::*;
 pub use buffer::*;
 pub use error::*;
 pub use feed::*;
@@ -28,7 +32,9 @@ pub use output::*;
 pub use search::*;
 pub use session::*;
 pub use store::*;
+pub use sync::*;
 pub use transfer::*;
+pub use vault::*;
 
 /// Rises when a function or a type of this header changes its meaning or goes. New ones do not raise it.
 pub const KEEPWELL_ABI_VERSION: u32 = 1;

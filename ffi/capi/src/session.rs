@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::io;
 
 use keepwell_store::fhir::patch::PatchFormat;
-use keepwell_store::{Actor, HistoryQuery, Precondition, Session, Store};
+use keepwell_store::{Actor, HistoryQuery, Precondition, Session};
 
 use crate::boundary::boundary;
 use crate::buffer::{self, KeepwellBuffer};
@@ -13,7 +13,7 @@ use crate::handle::{KeepwellError, KeepwellSession, KeepwellStore};
 use crate::input::KeepwellText;
 use crate::output::{self, KeepwellWritten};
 use crate::registry;
-use crate::store::passcode;
+use crate::store::{HeldStore, passcode};
 
 /// No precondition for a write.
 pub const KEEPWELL_ANY_VERSION: u64 = 0;
@@ -41,6 +41,19 @@ fn precondition(version: u64) -> Precondition {
     }
 }
 
+/// # Safety
+/// As [`KeepwellText::bytes`].
+pub(crate) unsafe fn actor(
+    user: KeepwellText,
+    app: KeepwellText,
+    device: KeepwellText,
+) -> Result<Actor, Failure> {
+    // SAFETY: by the same contract.
+    let (user, app, device) = unsafe { (user.text()?, app.text()?, device.text()?) };
+    let wrong = keepwell_store::Error::Argument("user, app and device are names of 1 to 200 characters");
+    Ok(Actor::new(user, app, device).map_err(|_| wrong)?)
+}
+
 /// Begins a session: from here on `user` answers for what is done, with `app` on `device`.
 ///
 /// # Safety
@@ -59,10 +72,8 @@ pub unsafe extern "C" fn keepwell_session_begin(
             return Err(Bug::Null.into());
         }
         // SAFETY: by the contract above.
-        let actor = unsafe { Actor::new(user.text()?, app.text()?, device.text()?) }.map_err(|_| {
-            keepwell_store::Error::Argument("user, app and device are names of 1 to 200 characters")
-        })?;
-        let begun = registry::get::<Store>(store.id)?.session(actor)?;
+        let actor = unsafe { actor(user, app, device) }?;
+        let begun = registry::get::<HeldStore>(store.id)?.session(actor)?;
         // SAFETY: not null, and by the contract above it may be written.
         Ok(unsafe { output::give(KeepwellSession { id: registry::insert(begun) }, session) }?)
     })

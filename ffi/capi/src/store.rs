@@ -1,13 +1,16 @@
 //! Stores: made, opened, unlocked, locked, erased.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keepwell_client::SyncExtension;
 use keepwell_store::vault::{
     FileKeychain, Keychain, MemoryKeychain, Passcode, State, Suspicion, SystemKeychain,
 };
 use keepwell_store::{Store, StoreOptions};
 
+use crate::backup::{HostGuard, KeepwellBackupGuard};
 use crate::boundary::boundary;
 use crate::buffer;
 use crate::error::{Bug, Failure};
@@ -77,6 +80,24 @@ pub struct KeepwellStoreOptions {
     pub cache_kib: u32,
     /// Whether page contents are wiped when memory is freed.
     pub memory_security: bool,
+    /// Excludes the directory from backups where only the host can. Both functions null: the library's own marks only.
+    pub backup_guard: KeepwellBackupGuard,
+    /// A name for this place that outlives `path`, where paths change (iOS). Empty: the path.
+    pub place: KeepwellText,
+}
+
+/// What is behind the handle of a store: every store has the tables of sync, so that it can be enrolled at any time.
+pub(crate) struct HeldStore {
+    pub(crate) store: Store,
+    pub(crate) sync: SyncExtension,
+}
+
+impl Deref for HeldStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
 }
 
 /// Options for an app on a device, with the keychain of the platform.
@@ -104,13 +125,15 @@ pub extern "C" fn keepwell_store_options(
         erase_after: 0,
         cache_kib: 0,
         memory_security: true,
+        backup_guard: KeepwellBackupGuard { context: std::ptr::null_mut(), apply: None, is_applied: None },
+        place: KeepwellText { data: std::ptr::null(), length: 0 },
     }
 }
 
 impl KeepwellStoreOptions {
     /// # Safety
     /// Its texts are as [`KeepwellText::bytes`] demands.
-    unsafe fn to_options(self) -> Result<StoreOptions, Failure> {
+    pub(crate) unsafe fn to_options(self) -> Result<(StoreOptions, SyncExtension), Failure> {
         // SAFETY: by the same contract.
         let (app, device) = unsafe { (self.app.text()?, self.device.text()?) };
         // SAFETY: by the same contract.
@@ -123,7 +146,12 @@ impl KeepwellStoreOptions {
             options.cache_kib = self.cache_kib;
         }
         options.memory_security = self.memory_security;
-        Ok(options)
+        options.backup_guard = HostGuard::new(&self.backup_guard)?.map(|guard| Arc::new(guard) as _);
+        // SAFETY: by the same contract.
+        options.place = unsafe { self.place.given() }?.map(str::to_owned);
+        let sync = SyncExtension::new();
+        options.extensions.push(Arc::new(sync.clone()));
+        Ok((options, sync))
     }
 
     /// # Safety
@@ -167,8 +195,8 @@ pub unsafe extern "C" fn keepwell_store_create(
             return Err(Bug::Null.into());
         }
         // SAFETY: by the contract above.
-        let (path, options) = unsafe { (options.path.path()?, options.to_options()?) };
-        let made = Store::create(&path, options, passcode.as_ref())?;
+        let (path, (options, sync)) = unsafe { (options.path.path()?, options.to_options()?) };
+        let made = HeldStore { store: Store::create(&path, options, passcode.as_ref())?, sync };
         // SAFETY: not null, and by the contract above it may be written.
         Ok(unsafe { output::give(KeepwellStore { id: registry::insert(made) }, store) }?)
     })
@@ -191,8 +219,8 @@ pub unsafe extern "C" fn keepwell_store_open(
             return Err(Bug::Null.into());
         }
         // SAFETY: by the contract above.
-        let (path, options) = unsafe { (options.path.path()?, options.to_options()?) };
-        let opened = Store::open(&path, options)?;
+        let (path, (options, sync)) = unsafe { (options.path.path()?, options.to_options()?) };
+        let opened = HeldStore { store: Store::open(&path, options)?, sync };
         // SAFETY: not null, and by the contract above it may be written.
         Ok(unsafe { output::give(KeepwellStore { id: registry::insert(opened) }, store) }?)
     })
@@ -214,7 +242,7 @@ pub unsafe extern "C" fn keepwell_store_unlock(
         // SAFETY: by the contract above.
         let passcode = unsafe { passcode(passcode_text) }?;
         let suspicion = if adopt { Suspicion::Adopt } else { Suspicion::Refuse };
-        Ok(registry::get::<Store>(store.id)?.unlock_with(passcode.as_ref(), suspicion)?)
+        Ok(registry::get::<HeldStore>(store.id)?.unlock_with(passcode.as_ref(), suspicion)?)
     })
 }
 
@@ -224,7 +252,7 @@ pub unsafe extern "C" fn keepwell_store_unlock(
 /// `error` is null or points to memory for one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_store_lock(store: KeepwellStore, error: *mut KeepwellError) -> i32 {
-    boundary(error, || Ok(registry::get::<Store>(store.id)?.lock()?))
+    boundary(error, || Ok(registry::get::<HeldStore>(store.id)?.lock()?))
 }
 
 /// As `keepwell_store_lock`, for an app that goes to the background: no file stays locked.
@@ -233,7 +261,7 @@ pub unsafe extern "C" fn keepwell_store_lock(store: KeepwellStore, error: *mut K
 /// As `keepwell_store_lock`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_store_suspend(store: KeepwellStore, error: *mut KeepwellError) -> i32 {
-    boundary(error, || Ok(registry::get::<Store>(store.id)?.suspend()?))
+    boundary(error, || Ok(registry::get::<HeldStore>(store.id)?.suspend()?))
 }
 
 /// Goes on after `keepwell_store_suspend`.
@@ -249,7 +277,7 @@ pub unsafe extern "C" fn keepwell_store_resume(
     boundary(error, || {
         // SAFETY: by the contract above.
         let passcode = unsafe { passcode(passcode_text) }?;
-        Ok(registry::get::<Store>(store.id)?.resume(passcode.as_ref())?)
+        Ok(registry::get::<HeldStore>(store.id)?.resume(passcode.as_ref())?)
     })
 }
 
@@ -264,7 +292,7 @@ pub unsafe extern "C" fn keepwell_store_state(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let found = match registry::get::<Store>(store.id)?.state() {
+        let found = match registry::get::<HeldStore>(store.id)?.state() {
             State::Uninitialised => KeepwellState::Uninitialised,
             State::Locked => KeepwellState::Locked,
             State::Open => KeepwellState::Open,
@@ -288,7 +316,7 @@ pub unsafe extern "C" fn keepwell_store_backup_report(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let marks = registry::get::<Store>(store.id)?.vault().apply_backup_marks()?;
+        let marks = registry::get::<HeldStore>(store.id)?.vault().apply_backup_marks()?;
         let json = serde_json::json!({ "excluded": marks.is_complete() });
         // SAFETY: by the contract above.
         Ok(unsafe { buffer::give(json.to_string().into_bytes(), report) }?)
@@ -303,9 +331,9 @@ pub unsafe extern "C" fn keepwell_store_backup_report(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_store_erase(store: KeepwellStore, error: *mut KeepwellError) -> i32 {
     boundary(error, || {
-        let store = registry::remove::<Store>(store.id)?;
+        let store = registry::remove::<HeldStore>(store.id)?;
         // Others that use it at this moment have a clone; it is locked under them.
-        Store::clone(&store).erase()?;
+        store.store.clone().erase()?;
         Ok(())
     })
 }
@@ -315,6 +343,6 @@ pub unsafe extern "C" fn keepwell_store_erase(store: KeepwellStore, error: *mut 
 pub extern "C" fn keepwell_store_free(store: KeepwellStore) -> i32 {
     boundary(std::ptr::null_mut(), || match store.id {
         0 => Ok(()),
-        id => Ok(registry::remove::<Store>(id).map(drop)?),
+        id => Ok(registry::remove::<HeldStore>(id).map(drop)?),
     })
 }

@@ -1,6 +1,8 @@
 //! In and out: NDJSON and Bundles, exports in clear, encrypted archives.
 
 use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepwell_store::{ExportOptions, ImportOptions, ImportReport, ImportSource, OnError, Session};
 
@@ -13,8 +15,9 @@ use crate::registry;
 use crate::session::{KeepwellWrite, Sink};
 use crate::store::passcode;
 
-/// Told how far a transfer has come: resources that are dealt with. It must not call this library.
-pub type KeepwellProgress = Option<unsafe extern "C" fn(context: *mut c_void, resources: u64)>;
+/// Told how far a transfer has come: resources that are dealt with. 0 to go on, anything else to end it. It must not
+/// call this library.
+pub type KeepwellProgress = Option<unsafe extern "C" fn(context: *mut c_void, resources: u64) -> i32>;
 
 /// Skip records that cannot be stored and report them, instead of stopping at the first.
 pub const KEEPWELL_IMPORT_SKIP: u32 = 1;
@@ -61,7 +64,7 @@ fn report(done: &ImportReport) -> Vec<u8> {
 }
 
 /// Imports a file of Bundles or NDJSON, as it is or compressed with gzip or zstd. An import that was interrupted, by a
-/// lock for one, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
+/// lock or by `progress` for two, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
 /// created, updated, unchanged, refused, resumed and refusals.
 ///
 /// # Safety
@@ -119,10 +122,13 @@ unsafe fn import(
     done: *mut KeepwellBuffer,
 ) -> Result<(), Failure> {
     let session = registry::get::<Session>(session.id)?;
-    let imported = session.import(source, &options(flags)?, &mut |come| {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let options = ImportOptions { cancel: Some(cancel.clone()), ..options(flags)? };
+    let imported = session.import(source, &options, &mut |come| {
         if let Some(progress) = progress {
             // SAFETY: the caller waits for its own call, during which this may be called.
-            callback(|| unsafe { progress(context, come.resources) });
+            let answer = callback(|| unsafe { progress(context, come.resources) });
+            cancel.store(answer != 0, Ordering::Relaxed);
         }
     })?;
     if !done.is_null() {

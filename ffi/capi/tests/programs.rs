@@ -5,8 +5,11 @@
 #![allow(clippy::print_stdout, reason = "what is missing is said aloud")]
 #![cfg(target_os = "linux")]
 
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use keepwell_tests::Clinic;
 
 const FLAGS: [&str; 7] = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror", "-O1", "-g"];
 
@@ -66,6 +69,24 @@ fn check(compiler: &str, source: &str, options: &[&str], says: &str) {
     assert!(said.contains(says), "{said}");
 }
 
+/// Runs a program that syncs two devices with a server of its own, up to their wipe.
+fn sync(program: &mut Command, scratch: &Path) {
+    let clinic = Clinic::start();
+    program.arg(scratch.join("store")).arg(clinic.invite("ann", "p1")).arg(clinic.invite("ben", "p1"));
+    let mut child =
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    clinic.wipe_devices();
+    // One that has failed meanwhile no longer listens, and says why below.
+    let _ = child.stdin.take().unwrap().write_all(b"\n");
+    said.read_to_string(&mut line).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{program:?}: {line}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(line.starts_with("ready to be wiped\n") && line.contains("both devices did what they should"));
+}
+
 const C: &str = "-std=c11";
 const CPP: &str = "-std=c++17";
 const SANITIZED: &str = "-fsanitize=address,undefined";
@@ -83,6 +104,17 @@ fn the_journey_holds_in_c() {
 fn the_journey_holds_in_cpp() {
     for compiler in ["g++", "clang++"] {
         check(compiler, "tests/journey.cpp", &[CPP], "the journey held");
+    }
+}
+
+#[test]
+fn two_devices_sync_in_c() {
+    for (compiler, options) in [("gcc", &[C, SANITIZED][..]), ("clang", &[C])] {
+        if is_there(compiler) {
+            let scratch = tempfile::tempdir().unwrap();
+            let program = compile(compiler, "tests/sync.c", options, scratch.path());
+            sync(&mut Command::new(program), scratch.path());
+        }
     }
 }
 
@@ -133,6 +165,21 @@ fn the_journey_holds_in_python() {
         .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
     let said = run(&mut example);
     assert!(said.contains("Example"), "{said}");
+}
+
+#[test]
+fn two_devices_sync_in_python() {
+    if is_there("python3") {
+        let (package, scratch) = (bindings().join("../python"), tempfile::tempdir().unwrap());
+        let mut program = Command::new("python3");
+        program
+            .args(["-W", "error"])
+            .arg(package.join("tests/sync.py"))
+            .env("PYTHONPATH", &package)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
+        sync(&mut program, scratch.path());
+    }
 }
 
 #[test]

@@ -1,0 +1,150 @@
+"""Sync of a store, and what a person has to decide."""
+
+import ctypes
+import enum
+import json
+from ctypes import byref, c_uint64
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from . import _library as c
+from ._library import call, fetch, library, text
+
+
+class Resolution(enum.IntEnum):
+    """What becomes of a conflict."""
+
+    #: It goes on waiting for a person; for ``Sync.resolve_each`` only.
+    LATER = 0
+    #: What everybody sees stays; the losing edit is given up.
+    KEEP_THEIRS = 1
+    #: The losing edit takes its place.
+    TAKE_MINE = 2
+    #: Other content takes its place.
+    EDITED = 3
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """An edit of this device that lost."""
+
+    id: str
+    #: Why it lost: conflict, gone, deleted, scope-lost, parked or rejected.
+    kind: str
+    resource_type: str
+    resource_id: str
+    #: meta.versionId of the resource as it is now; None if there is nothing to be seen.
+    version: Optional[int]
+    at: str
+    #: The elements in conflict, as FHIRPath; none means the whole resource.
+    paths: "list[str]"
+    reasons: "list[str]"
+    #: Whether the server holds the losing content too.
+    archived: bool
+    #: The content that was edited.
+    base: "Optional[dict[str, Any]]"
+    #: The content that lost; None if a delete did.
+    mine: "Optional[dict[str, Any]]"
+    #: The content that won; None if a delete did.
+    theirs: "Optional[dict[str, Any]]"
+    #: The server's OperationOutcome, if it found the edit invalid.
+    outcome: "Optional[dict[str, Any]]"
+
+
+def _conflict(found: "dict[str, Any]") -> Conflict:
+    return Conflict(found["id"], found["kind"], found["resourceType"], found["resourceId"], found["version"],
+                    found["at"], found["paths"], found["reasons"], found["archived"], found["base"], found["mine"],
+                    found["theirs"], found["outcome"])
+
+
+class Sync:
+    """Sync of one store: ``Store.sync``. A context manager that lets go of it."""
+
+    def __init__(self, handle: c.Handle) -> None:
+        self._handle = handle
+
+    def enrol(self, invitation: str, name: str) -> None:
+        """Uses an invitation of the server's operator: from now on what is saved is sent."""
+        call(library.keepwell_sync_enrol, self._handle, text(invitation), text(name))
+
+    def run(self, progress: Optional[Callable[[int], Any]] = None) -> "dict[str, Any]":
+        """Sends what waits and fetches what is new; the report's ``problem`` is a code where that did not succeed.
+
+        ``progress`` is told the edits and resources dealt with; what it raises ends the round.
+        """
+        return json.loads(c.reporting(progress, library.keepwell_sync_run, self._handle))
+
+    def cancel(self) -> None:
+        """Ends the round that another thread is in: its call raises Error 419."""
+        library.keepwell_sync_cancel(self._handle)
+
+    def start(self) -> None:
+        """Syncs on a thread of its own from now on: after every save and whenever the server has news."""
+        call(library.keepwell_sync_start, self._handle)
+
+    def stop(self) -> None:
+        """Ends what ``start`` began; raises what had ended it before."""
+        call(library.keepwell_sync_stop, self._handle)
+
+    def wake(self) -> None:
+        """Tells the thread of ``start`` that the network is back, or that somebody looks."""
+        call(library.keepwell_sync_wake, self._handle)
+
+    def set_policy(self, paused: bool = False, metered: bool = False, background: bool = False) -> None:
+        """What the thread of ``start`` may use from now on."""
+        call(library.keepwell_sync_set_policy, self._handle, paused | metered << 1 | background << 2)
+
+    def status(self) -> "dict[str, Any]":
+        """How it stands: device, tenant, pending, conflicts, scopes, hydrating, met, leaseUntil, localTypes, running,
+        problem."""
+        return json.loads(fetch(library.keepwell_sync_status, self._handle))
+
+    def conflicts(self) -> "list[Conflict]":
+        """The edits that lost and that a person has to look at, oldest first."""
+        return [_conflict(found) for found in json.loads(fetch(library.keepwell_sync_conflicts, self._handle))]
+
+    def resolve(self, conflict: Conflict, resolution: Resolution, content: "dict[str, Any] | str" = "") -> None:
+        """Does what a person decided about a conflict as they saw it; ``content`` is for EDITED."""
+        body = json.dumps(content) if isinstance(content, dict) else content
+        call(library.keepwell_sync_resolve, self._handle, text(conflict.id), conflict.version or 0, int(resolution),
+             text(body))
+
+    def resolve_each(self, decide: "Callable[[Conflict], Resolution | dict[str, Any]]") -> int:
+        """Asks ``decide`` about each conflict: a Resolution, or the content that takes its place. Gives how many were
+        decided. What it raises leaves the conflict as it is, and ends the call."""
+        raised: "list[BaseException]" = []
+
+        def answer(_: Any, data: int, length: int, give: Any, to: Any) -> int:
+            if raised:
+                return Resolution.LATER
+            try:
+                decided = decide(_conflict(json.loads(ctypes.string_at(data, length))))
+                if isinstance(decided, dict):
+                    content = json.dumps(decided).encode()
+                    give(to, content, len(content))
+                    return Resolution.EDITED
+                return int(decided)
+            except BaseException as error:
+                raised.append(error)
+                return Resolution.LATER
+
+        resolved = c_uint64()
+        call(library.keepwell_sync_resolve_each, self._handle, c.RESOLVER(answer), None, byref(resolved))
+        if raised:
+            raise raised[0]
+        return resolved.value
+
+    def set_local_types(self, types: "list[str]") -> None:
+        """Sets the types that never leave the device; it holds for edits from now on."""
+        call(library.keepwell_sync_set_local_types, self._handle, text(",".join(types)))
+
+    def close(self) -> None:
+        """Ends its thread and lets go. Closing twice is no mistake."""
+        handle, self._handle = self._handle, c.Handle(0)
+        library.keepwell_sync_free(handle)
+
+    def __enter__(self) -> "Sync":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
