@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use keepwell_protocol::{Body, ResourceKey};
-use serde_json::Value;
+use serde::Deserialize;
+
+/// A text that is longer is one that makes its body worth a delta.
+const SHORT_BYTES_MAX: usize = 100;
 
 /// What a resource says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,6 +19,33 @@ pub(crate) struct Content {
     pub(crate) is_long: bool,
     /// Leaves out what its type requires.
     pub(crate) is_invalid: bool,
+}
+
+/// The parts of a body that the world wrote; no text of it has an escape.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow, default)]
+    extension: Vec<Field<'a>>,
+    code: Code<'a>,
+    #[serde(borrow)]
+    subject: Subject<'a>,
+}
+
+#[derive(Deserialize)]
+struct Field<'a> {
+    url: &'a str,
+    #[serde(rename = "valueString")]
+    value: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Code<'a> {
+    text: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Subject<'a> {
+    reference: &'a str,
 }
 
 impl Content {
@@ -42,15 +72,26 @@ impl Content {
     }
 
     pub(crate) fn of(body: &Body) -> Self {
-        let value: Value = serde_json::from_slice(body.as_bytes()).expect("a body is JSON");
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let fields = value["extension"].as_array().into_iter().flatten();
-        let field = |field: &Value| (text(&field["url"]).replace("urn:", ""), text(&field["valueString"]));
+        let parts = parts(body);
+        let own = |text: &str, prefix| text.strip_prefix(prefix).unwrap_or(text).to_owned();
         Self {
-            patient: text(&value["subject"]["reference"]).replace("Patient/", ""),
-            fields: fields.map(field).collect(),
-            is_long: text(&value["code"]["text"]).len() > 100,
+            patient: own(parts.subject.reference, "Patient/"),
+            fields: parts
+                .extension
+                .iter()
+                .map(|field| (own(field.url, "urn:"), field.value.to_owned()))
+                .collect(),
+            is_long: parts.code.text.len() > SHORT_BYTES_MAX,
             is_invalid: false,
         }
     }
+}
+
+/// The values of a body's fields, each with its field.
+pub(crate) fn values(body: &Body) -> impl Iterator<Item = (&str, &str)> {
+    parts(body).extension.into_iter().map(|field| (field.url, field.value))
+}
+
+fn parts(body: &Body) -> Parts<'_> {
+    serde_json::from_slice(body.as_bytes()).expect("every body of this world has these parts")
 }

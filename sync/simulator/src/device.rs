@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepwell_engine::{Edited, Effect, Engine, Event, MemoryReplica, Now, Replica as _, Settings, edited};
+use keepwell_engine::{
+    Edited, Effect, Engine, Event, Known, MemoryReplica, Now, Replica as _, Settings, edited,
+};
 use keepwell_fhir::Instant;
-use keepwell_protocol::{Body, Digest, Id, ResourceKey, Version};
+use keepwell_protocol::{Body, Digest, Id, ResourceKey, Scope, Version};
 
-use crate::content::Content;
+use crate::content::values;
 use crate::random::Random;
 use crate::violation::{Step, Violation};
+use crate::watched::{Touched, Watched};
 
 /// A value that was saved in a resource.
 pub(crate) type Edit = (ResourceKey, String);
@@ -57,7 +60,8 @@ impl Device {
     /// Another device with a copy of the database.
     pub(crate) fn cloned(&self, seed: u64) -> Self {
         let mut copy = Self::new(self.id.clone(), self.user.clone(), seed);
-        (copy.replica, copy.order, copy.life) = (self.replica.clone(), self.order, self.life + 1_000);
+        (copy.order, copy.life) = (self.order, self.life + 1_000);
+        copy.replace(self.replica.clone());
         copy
     }
 
@@ -69,124 +73,123 @@ impl Device {
 
     /// The database is another one.
     pub(crate) fn replace(&mut self, replica: MemoryReplica) {
+        let certain = replica.all_known().filter(|(_, known)| !known.doubtful);
+        self.seen = certain.map(|(key, known)| (key.clone(), known.version)).collect();
         self.replica = replica;
-        self.seen.clear();
         self.restart();
     }
 
     /// A person saves.
-    pub(crate) fn save(&mut self, key: &ResourceKey, body: Option<Body>, transaction: Option<u64>) {
+    pub(crate) fn save(&mut self, key: &ResourceKey, body: Option<Body>, transaction: Option<u64>) -> Step {
         self.order += 1;
         let Ok(before) = self.replica.content(key);
         let change =
             Edited { key, before: before.as_ref(), after: body.as_ref(), order: self.order, transaction };
-        let Ok(()) = edited(&mut self.replica, &change, &BTreeSet::new());
+        let mut touched = Touched::from([(key.clone(), None)]);
+        let Ok(()) = edited(&mut Watched::new(&mut self.replica, &mut touched), &change, &BTreeSet::new());
         self.replica.save(key, body);
+        self.check(touched.keys())
     }
 
     /// An event, what is to be done, and the edits that are no longer shown though no record says so.
     pub(crate) fn handle(&mut self, event: Event, now_ms: u64) -> Step<(Vec<Effect>, Vec<Edit>)> {
         let wall = Instant::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX) + self.wall_ms);
-        let mine = self.edits();
         let random = &mut self.random;
         let now = Now { ms: now_ms, wall };
-        let Ok(effects) = self.engine.handle(event, now, &mut || random.next(), &mut self.replica);
-        self.check()?;
-        Ok((effects, self.missing_edits(&mine)))
-    }
-
-    /// The edits that wait: content, and which of its values were saved here.
-    fn edits(&self) -> BTreeMap<ResourceKey, (Body, BTreeSet<String>)> {
-        let own = |base: Option<&Body>, content: &Body| -> BTreeSet<String> {
-            let before = base.map(Content::of).map(|content| content.fields).unwrap_or_default();
-            let fields = Content::of(content).fields;
-            fields
-                .into_iter()
-                .filter(|(name, value)| before.get(name) != Some(value))
-                .map(|(_, value)| value)
-                .collect()
-        };
-        let contents: BTreeMap<_, _> = self.replica.contents().collect();
-        let bases = self.replica.bases();
-        bases
-            .filter_map(|(key, base)| {
-                let content = contents.get(key)?;
-                Some((key.clone(), ((*content).clone(), own(base.content.as_ref(), content))))
-            })
-            .collect()
+        let mut touched = Touched::new();
+        let mut replica = Watched::new(&mut self.replica, &mut touched);
+        let Ok(effects) = self.engine.handle(event, now, &mut || random.next(), &mut replica);
+        self.check(touched.keys())?;
+        Ok((effects, self.missing_edits(&touched)))
     }
 
     /// Edits that were shown before and are not any more, without a record.
-    fn missing_edits(&mut self, before: &BTreeMap<ResourceKey, (Body, BTreeSet<String>)>) -> Vec<Edit> {
+    fn missing_edits(&mut self, touched: &Touched) -> Vec<Edit> {
         let mut missing = Vec::new();
-        for (key, (body, values)) in before {
+        for (key, waited) in touched {
+            let Some(waited) = waited else { continue };
             let Ok(now) = self.replica.content(key);
-            if now.as_ref() == Some(body) || self.replica.conflicts().iter().any(|record| record.key == *key)
-            {
+            let has_record = || self.replica.conflicts().iter().any(|record| record.key == *key);
+            if now.as_ref() == Some(&waited.content) || has_record() {
                 continue;
             }
-            let shown = now.map(|now| Content::of(&now).fields).unwrap_or_default();
-            let gone = values.iter().filter(|value| !shown.values().any(|own| own == *value));
-            missing.extend(gone.map(|value| (key.clone(), value.clone())));
+            let shown: BTreeSet<&str> = now.iter().flat_map(values).map(|(_, value)| value).collect();
+            let before: BTreeSet<_> = waited.base.iter().flat_map(values).collect();
+            // What was saved here, and not in the base.
+            let own = values(&waited.content).filter(|field| !before.contains(field));
+            let gone = own.filter(|(_, value)| !shown.contains(value));
+            missing.extend(gone.map(|(_, value)| (key.clone(), value.to_owned())));
         }
         missing
     }
 
-    /// I4 and I8.
-    fn check(&mut self) -> Step {
-        let fail =
-            |invariant, detail: String| Err(Violation::new(invariant, format!("{} {detail}", self.id)));
+    /// I4 and I8, of everything.
+    pub(crate) fn check_all(&mut self) -> Step {
+        let mut keys: BTreeSet<ResourceKey> = self.replica.contents().map(|(key, _)| key.clone()).collect();
+        keys.extend(self.replica.all_known().map(|(key, _)| key.clone()));
+        keys.extend(self.replica.frozen().map(|frozen| frozen.mutation().key.clone()));
+        keys.extend(self.replica.held_rows().map(|row| row.key.clone()));
+        self.check(keys.iter())
+    }
+
+    /// I4 and I8, of these resources.
+    fn check<'k>(&mut self, keys: impl Iterator<Item = &'k ResourceKey>) -> Step {
         let Ok(scopes) = self.replica.scopes();
-        let held: BTreeSet<_> = scopes.iter().map(|held| &held.scope).collect();
-        if let Some(scope) = self.replica.scopes_with_members().find(|scope| !held.contains(scope)) {
-            return fail("I8", format!("has members of {scope}, which it does not hold"));
+        let is_held = |scope: &Scope| scopes.iter().any(|held| held.scope == *scope);
+        if let Some(scope) = self.replica.scopes_with_members().find(|scope| !is_held(scope)) {
+            let detail = format!("{} has members of {scope}, which it does not hold", self.id);
+            return Err(Violation::new("I8", detail));
         }
-        let wrong = scopes.iter().find(|held| {
-            let mut counted = Digest::default();
-            let Ok(()) = self.replica.members(&held.scope, &mut |member| counted.add(member));
-            let Ok(kept) = self.replica.digest(&held.scope);
-            kept != counted
-        });
-        if let Some(held) = wrong {
-            return fail("I8", format!("keeps a digest of {} that is not that of its members", held.scope));
-        }
-        let members: BTreeSet<_> = held.iter().flat_map(|scope| self.replica.members_of(scope)).collect();
-        let bases: BTreeSet<_> = self.replica.bases().map(|(key, _)| key).collect();
-        let known: BTreeMap<_, _> = self.replica.all_known().collect();
-        let in_flight: BTreeSet<_> = self.replica.frozen().map(|frozen| &frozen.mutation().key).collect();
-        if let Some(key) = in_flight.iter().find(|key| !bases.contains(*key)) {
-            return fail("I8", format!("{key} is in flight and has no base"));
-        }
-        if let Some(row) = self.replica.held_rows().find(|row| !in_flight.contains(&row.key)) {
-            return fail("I8", format!("{} is held back and not in flight", row.key));
-        }
-        for (key, known) in &known {
-            let is_kept = bases.contains(key) || members.contains(key) || known.unplaced.is_some();
-            if !is_kept {
-                return fail("I8", format!("{key} is in no scope that it holds"));
+        let mut keys = keys.peekable();
+        if keys.peek().is_some() {
+            for held in &scopes {
+                self.check_digest(&held.scope)?;
             }
         }
-        let contents: BTreeSet<_> = self.replica.contents().map(|(key, _)| key).collect();
-        if let Some(key) = contents.iter().find(|key| !bases.contains(*key) && !known.contains_key(*key)) {
-            return fail("I8", format!("{key} is neither edited nor known"));
+        keys.try_for_each(|key| self.check_one(key))
+    }
+
+    fn check_digest(&mut self, scope: &Scope) -> Step {
+        let mut counted = Digest::default();
+        let Ok(()) = self.replica.members(scope, &mut |member| counted.add(member));
+        let Ok(kept) = self.replica.digest(scope);
+        if kept == counted {
+            return Ok(());
         }
-        for (key, known) in &known {
-            if !bases.contains(key) && known.hash.is_some() != contents.contains(key) {
-                return fail("I8", format!("{key} is not as it is known"));
+        let detail = format!("{} keeps a digest of {scope} that is not that of its members", self.id);
+        Err(Violation::new("I8", detail))
+    }
+
+    fn check_one(&mut self, key: &ResourceKey) -> Step {
+        let replica = &mut self.replica;
+        let (Ok(known), Ok(base), Ok(content)) =
+            (replica.known(key), replica.base(key), replica.content(key));
+        let (Ok(mutation), Ok(held), Ok(scopes)) =
+            (replica.mutation_of(key), replica.held(key), replica.memberships(key));
+        let is_kept = |known: &Known| base.is_some() || !scopes.is_empty() || known.unplaced.is_some();
+        let problem = match &known {
+            _ if mutation.is_some() && base.is_none() => "is in flight and has no base",
+            _ if held.is_some() && mutation.is_none() => "is held back and not in flight",
+            Some(known) if !is_kept(known) => "is in no scope that it holds",
+            None if content.is_some() && base.is_none() => "is neither edited nor known",
+            Some(known) if base.is_none() && known.hash.is_some() != content.is_some() => {
+                "is not as it is known"
             }
-        }
-        let mut now = BTreeMap::new();
-        for (key, known) in known {
-            let before = self.seen.get(key).copied().unwrap_or_default();
-            if known.doubtful {
-                continue;
+            _ => return self.check_version(key, known.as_ref()),
+        };
+        Err(Violation::new("I8", format!("{} {key} {problem}", self.id)))
+    }
+
+    fn check_version(&mut self, key: &ResourceKey, known: Option<&Known>) -> Step {
+        let before = self.seen.get(key).copied().unwrap_or_default();
+        match known.filter(|known| !known.doubtful) {
+            Some(known) if known.version < before => {
+                let detail = format!("{} {key} went back from {before:?} to {:?}", self.id, known.version);
+                return Err(Violation::new("I4", detail));
             }
-            if known.version < before {
-                return fail("I4", format!("{key} went back from {before:?} to {:?}", known.version));
-            }
-            now.insert(key.clone(), known.version);
-        }
-        self.seen = now;
+            Some(known) => self.seen.insert(key.clone(), known.version),
+            None => self.seen.remove(key),
+        };
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod network;
 mod random;
 mod run;
 mod violation;
+mod watched;
 mod world;
 
 pub use fault::Fault;

@@ -9,7 +9,7 @@ use keepwell_protocol::{
     Base64, Epoch, Hash, Id, Incarnation, ResourceKey, Scope, Sequence, Version, WipeOrder,
 };
 
-use crate::content::Content;
+use crate::content::{Content, values};
 use crate::device::{Backup, Device};
 use crate::fault::Fault;
 use crate::network::Packet;
@@ -299,9 +299,9 @@ impl<'p> World<'p> {
         let which = self.random.work.below(1_000);
         let is_group = self.random.work.per_mille(150);
         if self.happens(Fault::Group, is_group) {
-            self.save_pair(device);
+            self.save_pair(device)?;
         } else {
-            self.save_one(device, which);
+            self.save_one(device, which)?;
         }
         if self.random.work.per_mille(300) { self.tell(device, Event::Edited) } else { Ok(()) }
     }
@@ -322,21 +322,15 @@ impl<'p> World<'p> {
         self.random.work.pick(&held).cloned()
     }
 
-    fn save_one(&mut self, device: usize, which: usize) {
-        let paired: BTreeSet<ResourceKey> =
-            self.pairs.iter().flat_map(|(one, two)| [one.clone(), two.clone()]).collect();
-        let live: Vec<(ResourceKey, Content)> = self.devices[device]
-            .replica
-            .contents()
-            .filter(|(key, _)| !paired.contains(*key))
-            .map(|(key, body)| (key.clone(), Content::of(body)))
-            .collect();
-        let chosen = self.random.work.pick(&live).cloned();
+    fn save_one(&mut self, device: usize, which: usize) -> Step {
+        let paired = self.paired();
+        let contents = self.devices[device].replica.contents();
+        let live: Vec<_> = contents.filter(|(key, _)| !paired.contains(*key)).collect();
+        let chosen = self.random.work.pick(&live).map(|(key, body)| ((*key).clone(), Content::of(body)));
         match chosen {
             Some((key, mut content)) if which >= 250 => {
                 if which >= 920 {
-                    self.delete(device, &key);
-                    return;
+                    return self.delete(device, &key);
                 }
                 let field = format!("f{}", self.random.work.below(4));
                 let value = self.next_value();
@@ -346,14 +340,14 @@ impl<'p> World<'p> {
                     self.happens(Fault::Invalid, is_hit)
                 };
                 self.note_save(device, &key, &field, value);
-                self.devices[device].save(&key, Some(content.to_body(&key)), None);
+                self.devices[device].save(&key, Some(content.to_body(&key)), None)
             }
             _ => self.create(device),
         }
     }
 
-    fn create(&mut self, device: usize) {
-        let Some(patient) = self.patient(device) else { return };
+    fn create(&mut self, device: usize) -> Step {
+        let Some(patient) = self.patient(device) else { return Ok(()) };
         // Sometimes one that was deleted, on purpose.
         let tombstones: Vec<ResourceKey> = self.devices[device]
             .replica
@@ -376,12 +370,12 @@ impl<'p> World<'p> {
             is_invalid: false,
         };
         self.note_save(device, &key, "f0", value);
-        self.devices[device].save(&key, Some(content.to_body(&key)), None);
+        self.devices[device].save(&key, Some(content.to_body(&key)), None)
     }
 
-    fn delete(&mut self, device: usize, key: &ResourceKey) {
+    fn delete(&mut self, device: usize, key: &ResourceKey) -> Step {
         self.excuse_deleted(device, key);
-        self.devices[device].save(key, None, None);
+        self.devices[device].save(key, None, None)
     }
 
     fn excuse_deleted(&mut self, device: usize, key: &ResourceKey) {
@@ -391,7 +385,7 @@ impl<'p> World<'p> {
     }
 
     /// Two resources that always say the same, edited as one.
-    fn save_pair(&mut self, device: usize) {
+    fn save_pair(&mut self, device: usize) -> Step {
         let here: BTreeSet<ResourceKey> =
             self.devices[device].replica.contents().map(|(key, _)| key.clone()).collect();
         let both = |pair: &&(ResourceKey, ResourceKey)| here.contains(&pair.0) && here.contains(&pair.1);
@@ -410,7 +404,7 @@ impl<'p> World<'p> {
                 pair
             }
         };
-        let Some(patient) = self.patient(device) else { return };
+        let Some(patient) = self.patient(device) else { return Ok(()) };
         for key in [&pair.0, &pair.1] {
             let body = self.devices[device].replica.contents().find(|(own, _)| *own == key);
             let mut content = body.map(|(_, body)| Content::of(body)).unwrap_or_else(|| Content {
@@ -421,8 +415,14 @@ impl<'p> World<'p> {
             });
             content.fields.insert("pair".to_owned(), value.clone());
             self.note_save(device, key, "pair", value.clone());
-            self.devices[device].save(key, Some(content.to_body(key)), transaction);
+            self.devices[device].save(key, Some(content.to_body(key)), transaction)?;
         }
+        Ok(())
+    }
+
+    /// The members of pairs.
+    fn paired(&self) -> BTreeSet<&ResourceKey> {
+        self.pairs.iter().flat_map(|(one, two)| [one, two]).collect()
     }
 
     fn next_value(&mut self) -> String {
@@ -469,15 +469,17 @@ impl<'p> World<'p> {
 
     /// Another system edits, moves or deletes.
     fn edit_elsewhere(&mut self) -> Step {
-        let paired: BTreeSet<&ResourceKey> = self.pairs.iter().flat_map(|(one, two)| [one, two]).collect();
-        let live: Vec<(ResourceKey, Content)> = self
-            .server
-            .resources()
-            .into_iter()
+        let paired = self.paired();
+        let resources = self.server.resources();
+        let live: Vec<_> = resources
+            .iter()
             .filter(|(key, head, _)| !head.deleted && !paired.contains(key))
-            .filter_map(|(key, _, versions)| Some((key, Content::of(versions.last()?.as_ref()?))))
+            .filter_map(|(key, _, versions)| Some((key, versions.last()?.as_ref()?)))
             .collect();
-        let Some((key, mut content)) = self.random.work.pick(&live).cloned() else { return Ok(()) };
+        let chosen = self.random.work.pick(&live);
+        let Some((key, mut content)) = chosen.map(|(key, body)| ((*key).clone(), Content::of(body))) else {
+            return Ok(());
+        };
         let what = self.random.work.below(10);
         let patient = format!("p{}", self.random.work.below(PATIENTS));
         if !self.happens(Fault::ServerEdit, true) {
@@ -612,7 +614,7 @@ impl<'p> World<'p> {
     fn kept_values(&self) -> BTreeSet<(ResourceKey, String)> {
         let mut kept = BTreeSet::new();
         let mut keep = |key: &ResourceKey, body: &keepwell_protocol::Body| {
-            kept.extend(Content::of(body).fields.into_values().map(|value| (key.clone(), value)));
+            kept.extend(values(body).map(|(_, value)| (key.clone(), value.to_owned())));
         };
         for (key, _, versions) in self.server.resources() {
             versions.iter().flatten().for_each(|body| keep(&key, body));
@@ -663,6 +665,7 @@ impl<'p> World<'p> {
     fn check_end(&mut self) -> Step {
         for device in 0..self.devices.len() {
             if !self.devices[device].is_wiped {
+                self.devices[device].check_all()?;
                 self.check_view(device)?;
             }
         }
