@@ -10,6 +10,9 @@ const BITS_A_TERM: usize = 10;
 /// Bits that each term sets: ln 2 times [`BITS_A_TERM`].
 const PROBES: u32 = 7;
 
+/// Bytes of one filter at most: beyond some three million terms it lets more and more through that are not there.
+const BYTES_MAX: usize = 4 << 20;
+
 /// A filter over the terms that begin with one of some prefixes.
 #[derive(Debug)]
 pub(crate) struct Filter {
@@ -20,10 +23,11 @@ pub(crate) struct Filter {
 impl Filter {
     /// An empty filter for at most so many terms with these prefixes.
     pub(crate) fn new(prefixes: &[Vec<u8>], terms: usize) -> Self {
-        Self { prefixes: prefixes.to_vec(), words: vec![0; (terms * BITS_A_TERM).div_ceil(64)] }
+        let words = (terms * BITS_A_TERM).div_ceil(64).min(BYTES_MAX / 8);
+        Self { prefixes: prefixes.to_vec(), words: vec![0; words] }
     }
 
-    /// For how many terms it has room.
+    /// For how many terms it has room without letting more through.
     pub(crate) const fn terms(&self) -> usize {
         (self.words.len() * 64).div_ceil(BITS_A_TERM)
     }
@@ -114,5 +118,16 @@ mod tests {
         assert!(wrong < 2_000, "{wrong} of 100,000");
         assert!(filter.may_contain(b"other"), "terms without the prefix are not filtered");
         assert!(!Filter::new(&[b"id".to_vec()], 0).may_contain(b"id1"));
+    }
+
+    #[test]
+    fn a_filter_that_may_not_grow_lets_more_through() {
+        let terms = 6_000_000;
+        let mut filter = Filter::new(&[b"id".to_vec()], terms as usize);
+        assert_eq!(filter.words.len() * 8, BYTES_MAX);
+        (0..terms).for_each(|number| filter.add(&term(number)));
+        assert!((0..terms).step_by(1_000).all(|number| filter.may_contain(&term(number))));
+        let wrong = (terms..terms + 10_000).filter(|number| filter.may_contain(&term(*number))).count();
+        assert!((200..2_500).contains(&wrong), "{wrong} of 10,000");
     }
 }

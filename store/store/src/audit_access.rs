@@ -5,10 +5,14 @@
 use std::io::Write;
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use crate::audit::{
     self, Action, AuditAnchor, AuditCheckpoint, AuditPage, AuditQuery, AuditReport, ExportError, Outcome,
 };
 use crate::error::{Error, Result};
+use crate::id_key::IdKey;
+use crate::index::Identities;
 use crate::inner::{Open, Reader, plain_event};
 use crate::privileged::Privileged;
 use crate::session::Session;
@@ -21,7 +25,11 @@ impl Session {
     pub fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage> {
         self.look(
             Action::AuditRead,
-            |reader, _| Ok(audit::query(&reader.connection, query)?),
+            |reader, open| {
+                let (snapshot, state) = open.index.read(&reader.connection)?;
+                let row = row_of(&snapshot, &state.identities, query)?;
+                Ok(audit::query(&snapshot, query, row)?)
+            },
             |page| (Outcome::Success, serde_json::json!({ "records": page.records.len() })),
         )
     }
@@ -90,9 +98,10 @@ impl Privileged<'_> {
     pub fn audit_export(&self, query: &AuditQuery, out: &mut dyn Write) -> Result<u64> {
         self.session.look(
             Action::AuditExport,
-            |reader, _| {
-                let snapshot = reader.connection.unchecked_transaction()?;
-                audit::export(&snapshot, query, out).map_err(|error| match error {
+            |reader, open| {
+                let (snapshot, state) = open.index.read(&reader.connection)?;
+                let row = row_of(&snapshot, &state.identities, query)?;
+                audit::export(&snapshot, query, row, out).map_err(|error| match error {
                     ExportError::Storage(error) => error.into(),
                     ExportError::Output(error) => Error::io("writing audit events")(error),
                 })
@@ -114,4 +123,10 @@ impl Privileged<'_> {
         let purged = open.writer().purge_audit(inner.now_ms(), session.actor_key, retention_ms)?;
         Ok(purged.map(|purged| (purged.first, purged.last)))
     }
+}
+
+/// The row of the resource that a query asks for.
+fn row_of(connection: &Connection, identities: &Identities, query: &AuditQuery) -> Result<Option<i64>> {
+    let Some((resource_type, id)) = &query.resource else { return Ok(None) };
+    identities.find(connection, *resource_type, &IdKey::new(id))
 }

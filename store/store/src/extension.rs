@@ -17,6 +17,7 @@ use crate::change_feed::Operation;
 use crate::error::{Error, Result};
 use crate::head::{Head, version_content};
 use crate::id_key::IdKey;
+use crate::index::Identities;
 use crate::interaction::valid_id;
 use crate::prepare::{Identity, Prepared, as_written};
 use crate::schema;
@@ -71,6 +72,8 @@ pub struct Changed<'c> {
     pub(crate) id: &'c IdKey,
     pub(crate) before: Option<&'c [u8]>,
     pub(crate) after: After<'c>,
+    pub(crate) connection: &'c Connection,
+    pub(crate) identities: &'c Identities,
     pub(crate) decoder: RefCell<&'c mut Decoder>,
 }
 
@@ -85,6 +88,14 @@ impl Changed<'_> {
     #[must_use]
     pub fn id(&self) -> String {
         self.id.to_string()
+    }
+
+    /// The row of a resource, as [`View::row_of`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`], [`Error::Corrupt`].
+    pub fn row_of(&self, resource_type: ResourceType, id: &str) -> Result<Option<i64>> {
+        self.identities.find(self.connection, resource_type, &valid_id(id)?)
     }
 
     /// The content of the version before, without meta.versionId and meta.lastUpdated, as it is stored: large
@@ -133,6 +144,7 @@ impl std::fmt::Debug for Current {
 /// One state of a store: its resources and the tables of extensions.
 pub struct View<'v> {
     pub(crate) connection: &'v Connection,
+    pub(crate) identities: &'v Identities,
     pub(crate) decoder: &'v mut Decoder,
     pub(crate) attachments: &'v Attachments,
 }
@@ -144,12 +156,25 @@ impl<'v> View<'v> {
         self.connection
     }
 
+    /// The row of a resource, deleted or not: `key` of the table `resource`, which is not to be searched by type and
+    /// id; `None` when there never was one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`], [`Error::Corrupt`].
+    pub fn row_of(&self, resource_type: ResourceType, id: &str) -> Result<Option<i64>> {
+        self.identities.find(self.connection, resource_type, &valid_id(id)?)
+    }
+
+    fn head(&self, resource_type: ResourceType, id: &str) -> Result<Option<Head>> {
+        Head::find(self.connection, self.identities, resource_type, &valid_id(id)?)
+    }
+
     /// A resource as it stands, deleted or not; `None` when there never was one.
     ///
     /// # Errors
     /// [`Error::InvalidId`], [`Error::Corrupt`].
     pub fn current(&mut self, resource_type: ResourceType, id: &str) -> Result<Option<Current>> {
-        let Some(head) = Head::find(self.connection, resource_type, &valid_id(id)?)? else { return Ok(None) };
+        let Some(head) = self.head(resource_type, id)? else { return Ok(None) };
         let content = self.content(&head, head.version)?;
         let Head { key, version, last_updated, change, .. } = head;
         Ok(Some(Current { key, version, last_updated, sequence: change, content }))
@@ -166,7 +191,7 @@ impl<'v> View<'v> {
         id: &str,
         version: u64,
     ) -> Result<Option<Vec<u8>>> {
-        let Some(head) = Head::find(self.connection, resource_type, &valid_id(id)?)? else { return Ok(None) };
+        let Some(head) = self.head(resource_type, id)? else { return Ok(None) };
         self.content(&head, version)
     }
 
@@ -223,13 +248,22 @@ pub struct Transaction<'t, 'w> {
 impl Transaction<'_, '_> {
     /// The state as this transaction sees it.
     pub fn view(&mut self) -> View<'_> {
-        View { connection: self.unit.connection, decoder: self.unit.decoder, attachments: self.attachments }
+        let Unit { connection, index, decoder, .. } = &mut *self.unit;
+        View { connection, identities: index.identities(), decoder, attachments: self.attachments }
     }
 
     /// The database, for the tables of an extension.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         self.unit.connection
+    }
+
+    /// The row of a resource, as [`View::row_of`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidId`], [`Error::Corrupt`].
+    pub fn row_of(&self, resource_type: ResourceType, id: &str) -> Result<Option<i64>> {
+        self.unit.index.identities().find(self.unit.connection, resource_type, &valid_id(id)?)
     }
 
     /// The time that the versions of this transaction get.

@@ -1,12 +1,13 @@
 //! The current version of a resource, and the way from it back to older ones.
 
 use keepwell_fhir::{Instant, ResourceType, Slot};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::body::{Decoder, needs_successor};
 use crate::change_feed::resource_type;
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
+use crate::index::Identities;
 
 /// The current version of a resource, as its row says.
 pub(crate) struct Head {
@@ -23,7 +24,7 @@ pub(crate) struct Head {
 impl Head {
     const SELECT: &str = "
         -- Head::find
-        SELECT key, version, last_updated, change, patient, slot, body FROM resource WHERE type = ?1 AND id = ?2";
+        SELECT key, version, last_updated, change, patient, slot, body FROM resource WHERE key = ?1";
 
     const SELECT_ROW: &str = "
         -- Head::of_row
@@ -32,13 +33,13 @@ impl Head {
     /// The row of a resource, deleted or not.
     pub(crate) fn find(
         connection: &Connection,
+        identities: &Identities,
         resource_type: ResourceType,
         id: &IdKey,
     ) -> Result<Option<Self>> {
+        let Some(key) = identities.find(connection, resource_type, id)? else { return Ok(None) };
         let mut statement = connection.prepare_cached(Self::SELECT)?;
-        Ok(statement
-            .query_row(params![resource_type.code(), id], |row| Self::from_columns(row, 0))
-            .optional()?)
+        Ok(Some(statement.query_row([key], |row| Self::from_columns(row, 0))?))
     }
 
     /// The resource in a row, with its type and id.

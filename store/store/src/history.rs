@@ -14,6 +14,7 @@ use crate::change_feed::{Operation, resource_type};
 use crate::error::{Error, Result};
 use crate::head::{Head, version_content};
 use crate::id_key::IdKey;
+use crate::index::Identities;
 
 /// Entries of one page at the most.
 pub const HISTORY_PAGE_MAX: usize = 1_000;
@@ -152,6 +153,7 @@ const VERSIONS: &str = "
 /// [`Error::NotFound`] when an instance never existed, [`Error::Argument`] for a count beyond the limit.
 pub(crate) fn page(
     connection: &Connection,
+    identities: &Identities,
     decoder: &mut Decoder,
     attachments: &Attachments,
     level: Level<'_>,
@@ -170,8 +172,8 @@ pub(crate) fn page(
         }
         // The versions of one resource are found by their key; the change log has no index on it.
         Level::Instance(resource_type, id) => {
-            let head = Head::find(connection, resource_type, id)?.ok_or(Error::NotFound(resource_type))?;
-            parameters.push(head.key.into());
+            let key = identities.find(connection, resource_type, id)?;
+            parameters.push(key.ok_or(Error::NotFound(resource_type))?.into());
             "AND c.sequence < ?1 AND c.sequence IN (SELECT change FROM resource_version WHERE resource = ?2
              UNION ALL SELECT change FROM resource WHERE key = ?2)"
         }
@@ -211,9 +213,8 @@ fn entry(
 ) -> Result<HistoryEntry> {
     let resource_type = resource_type(row.resource_type)?;
     let version = row.version.unsigned_abs();
-    let head = Head::find(connection, resource_type, &row.id)?.ok_or(Error::Corrupt)?;
+    let (_, _, head) = Head::of_row(connection, row.key)?.ok_or(Error::Corrupt)?;
     let body = version_body(connection, decoder, attachments, &head, version)?;
-    debug_assert_eq!(head.key, row.key);
     Ok(HistoryEntry {
         resource_type,
         id: row.id.to_string(),

@@ -14,6 +14,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "store", sql: include_str!("../migrations/0001_store.sql") },
     Migration { number: 2, name: "search", sql: include_str!("../migrations/0002_search.sql") },
     Migration { number: 3, name: "extension", sql: include_str!("../migrations/0003_extension.sql") },
+    Migration { number: 4, name: "identity", sql: include_str!("../migrations/0004_identity.sql") },
 ];
 
 /// Brings a database to the schema of this program and of the extensions.

@@ -300,18 +300,20 @@ impl Session {
         index: usize,
         out: &mut dyn Write,
     ) -> Result<u64> {
-        let key = IdKey::new(id);
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
-        let head = Head::find(&reader.connection, resource_type, &key)?;
+        let Reader { connection, decoder, .. } = &mut *reader;
+        let (snapshot, state) = open.index.read(connection)?;
+        let head = Head::find(&snapshot, &state.identities, resource_type, &IdKey::new(id))?;
         let done = (|| {
             let head = head.as_ref().ok_or(Error::NotFound(resource_type))?;
             let body = head.body.as_ref().ok_or(Error::Gone { resource_type, version: head.version })?;
-            let content = reader.decoder.decode(body)?;
+            let content = decoder.decode(body)?;
             let hashes = crate::attachment::tokens(&content)?;
             let hash = hashes.get(index).ok_or(Error::NotFound(resource_type))?;
-            open.attachments.copy(&reader.connection, hash, out)
+            open.attachments.copy(&snapshot, hash, out)
         })();
+        drop(snapshot);
         let event =
             ReadEvent::of(Action::AttachmentRead, head.as_ref(), head.as_ref().map(|head| head.version));
         self.note(&open, event, &done)?;
@@ -353,27 +355,22 @@ impl Session {
         id: &str,
         version: Option<u64>,
     ) -> Result<Resource> {
-        let key = IdKey::new(id);
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
-        let head = Head::find(&reader.connection, resource_type, &key)?;
+        let Reader { connection, decoder, .. } = &mut *reader;
+        let (snapshot, state) = open.index.read(connection)?;
+        let head = Head::find(&snapshot, &state.identities, resource_type, &IdKey::new(id))?;
         let done = (|| {
             let head = head.as_ref().ok_or(Error::NotFound(resource_type))?;
             let version = version.unwrap_or(head.version);
             if !(1..=head.version).contains(&version) {
                 return Err(Error::NotFound(resource_type));
             }
-            let reader = &mut *reader;
-            let found = history::version_body(
-                &reader.connection,
-                &mut reader.decoder,
-                &open.attachments,
-                head,
-                version,
-            )?;
+            let found = history::version_body(&snapshot, decoder, &open.attachments, head, version)?;
             let (body, last_updated) = found.ok_or(Error::Gone { resource_type, version })?;
             Ok(Resource { resource_type, id: id.to_owned(), version, last_updated, body })
         })();
+        drop(snapshot);
         let read = done.as_ref().ok().map(|resource| resource.version);
         self.note(&open, ReadEvent::of(action, head.as_ref(), read), &done)?;
         done
@@ -382,12 +379,15 @@ impl Session {
     fn read_history(&self, level: Level<'_>, query: &HistoryQuery) -> Result<HistoryPage> {
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
-        let reader = &mut *reader;
-        let done = history::page(&reader.connection, &mut reader.decoder, &open.attachments, level, query);
+        let Reader { connection, decoder, .. } = &mut *reader;
+        let (snapshot, state) = open.index.read(connection)?;
+        let ids = &state.identities;
+        let done = history::page(&snapshot, ids, decoder, &open.attachments, level, query);
         let head = match level {
-            Level::Instance(resource_type, id) => Head::find(&reader.connection, resource_type, id)?,
+            Level::Instance(resource_type, id) => Head::find(&snapshot, ids, resource_type, id)?,
             Level::Type(_) | Level::System => None,
         };
+        drop(snapshot);
         let mut event = ReadEvent::of(Action::History, head.as_ref(), None);
         if let Level::Type(resource_type) = level {
             event.detail = Some(format!("{{\"query\":\"{resource_type}/_history\"}}"));
@@ -482,9 +482,11 @@ impl Session {
         let open = self.enter()?;
         let mut reader = self.store.inner.reader(&open)?;
         let Reader { connection, decoder, .. } = &mut *reader;
-        let state = connection.unchecked_transaction().map_err(Error::from)?;
-        let done = work(&mut View { connection: &state, decoder, attachments: &open.attachments });
-        drop(state);
+        let (snapshot, state) = open.index.read(connection)?;
+        let identities = &state.identities;
+        let done =
+            work(&mut View { connection: &snapshot, identities, decoder, attachments: &open.attachments });
+        drop(snapshot);
         let (done, noted, outcome) = match done {
             Ok((found, shown)) => (Ok(found), shown, Outcome::Success),
             Err(error) => (Err(error), Some(if_failed), Outcome::MinorFailure),

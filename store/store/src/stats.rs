@@ -63,7 +63,9 @@ impl Session {
         let count = |sql: &str| -> Result<u64> {
             Ok(snapshot.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
         };
-        stats.deleted = count("-- stats\nSELECT count(*) FROM resource")? - stats.resources();
+        // The keys of rows are dense.
+        let rows = count("-- stats\nSELECT coalesce(max(key), 0) FROM resource")?;
+        stats.deleted = rows - stats.resources();
         stats.superseded = count("-- stats\nSELECT count(*) FROM resource_version WHERE resource > 0")?;
         stats.patients = count("-- stats\nSELECT count(*) FROM patient")?;
         stats.attachments = count("-- stats\nSELECT count(*) FROM blob")?;
@@ -81,7 +83,7 @@ impl Session {
 fn by_type(connection: &Connection) -> Result<Vec<(ResourceType, u64)>> {
     let mut statement = connection.prepare(
         "-- stats::by_type
-         WITH present AS (SELECT type, count(*) AS number FROM resource GROUP BY type),
+         WITH present AS (SELECT type, count(*) AS number FROM change_log WHERE version = 1 GROUP BY type),
               gone AS (SELECT r.type, count(*) AS number FROM change_log c JOIN resource r ON r.change = c.sequence
                        WHERE c.operation IN (3, 4) AND c.resource = r.key GROUP BY r.type)
          SELECT p.type, p.number - coalesce(g.number, 0) FROM present p LEFT JOIN gone g ON g.type = p.type

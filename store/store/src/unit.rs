@@ -69,7 +69,7 @@ pub(crate) struct Unit<'w> {
 
 impl Unit<'_> {
     pub(crate) fn find(&self, resource_type: ResourceType, id: &IdKey) -> Result<Option<Head>> {
-        Head::find(self.connection, resource_type, id)
+        Head::find(self.connection, self.index.identities(), resource_type, id)
     }
 
     /// The time that this unit's versions get.
@@ -169,6 +169,7 @@ impl Unit<'_> {
                 prepared.slot.as_u32(),
                 prepared.body
             ])?;
+        self.index.identify(prepared.resource_type, &prepared.id, key);
         self.log(key, prepared.resource_type, &prepared.id, 1, Operation::Create, &prepared.hash, patient)?;
         self.index_version(sequence, None, prepared)?;
         self.note_parameter(None, prepared)?;
@@ -245,6 +246,8 @@ impl Unit<'_> {
             id,
             before,
             after,
+            identities: self.index.identities(),
+            connection: self.connection,
             decoder: RefCell::new(self.decoder),
         };
         for extension in self.extensions {

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keepwell_index::Merge;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use crate::attachment::Attachments;
@@ -18,7 +17,7 @@ use crate::change_feed::Change;
 use crate::error::{Error, Result};
 use crate::extension::Extension;
 use crate::id_key::IdKey;
-use crate::index::{Index, IndexProgress, IndexTransaction, Known};
+use crate::index::{Index, IndexProgress, IndexTransaction, Known, Merges};
 use crate::prepare::Preparer;
 use crate::unit::{Position, Unit};
 
@@ -37,21 +36,20 @@ pub(crate) struct Writer {
     patients: HashMap<IdKey, i64>,
     index: Arc<Index>,
     extensions: Vec<Arc<dyn Extension>>,
-    /// The merge of the index that is under way.
-    merge: Option<Merge>,
+    merges: Merges,
     pub(crate) preparer: Preparer,
     decoder: Decoder,
 }
 
 impl Writer {
     pub(crate) fn new(
-        connection: Connection,
+        mut connection: Connection,
         audit_key: &[u8; 32],
         index: Arc<Index>,
         extensions: Vec<Arc<dyn Extension>>,
     ) -> Result<Self> {
         let chain = Chain::load(&connection, audit_key)?;
-        let position = connection.query_row(
+        let position: Position = connection.query_row(
             "-- Writer::new
              SELECT (SELECT coalesce(max(sequence), 0) FROM change_log), (SELECT coalesce(max(key), 0) FROM resource),
                     coalesce((SELECT last_updated FROM change_log JOIN resource ON resource.key = change_log.resource
@@ -59,9 +57,10 @@ impl Writer {
             [],
             |row| Ok(Position { last_change: row.get(0)?, last_resource: row.get(1)?, last_updated: row.get(2)? }),
         )?;
+        let merges = identify(&mut connection, &index, position.last_resource)?;
         let preparer = Preparer::new(&Known::load(&connection)?);
         let (patients, decoder) = (HashMap::new(), Decoder::new());
-        Ok(Self { connection, chain, position, patients, index, extensions, merge: None, preparer, decoder })
+        Ok(Self { connection, chain, position, patients, index, extensions, merges, preparer, decoder })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -122,7 +121,7 @@ impl Writer {
             self.position = saved.0;
             self.chain.restore(saved.1);
             self.patients.clear();
-            self.merge = None;
+            self.merges = Merges::default();
             self.index.give_up();
             self.record_failure(now_ms, header, error);
         }
@@ -182,8 +181,8 @@ impl Writer {
         let done = (|| {
             let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let last = self.position.last_change;
-            let Some(next) = self.index.build(&transaction, attachments, last, now_ms, &mut self.merge)?
-            else {
+            let merge = &mut self.merges.search;
+            let Some(next) = self.index.build(&transaction, attachments, last, now_ms, merge)? else {
                 return Ok(false);
             };
             transaction.commit()?;
@@ -191,7 +190,7 @@ impl Writer {
             Ok(true)
         })();
         if done.is_err() {
-            self.merge = None;
+            self.merges = Merges::default();
             self.index.give_up();
         }
         done
@@ -229,7 +228,7 @@ impl Writer {
         };
         let result = work(&mut unit)?;
         let Unit { index, subject, digest, changes, .. } = unit;
-        let indexed = index.finish(&transaction, self.position.last_change, now_ms, &mut self.merge)?;
+        let indexed = index.finish(&transaction, self.position.last_change, now_ms, &mut self.merges)?;
         let subject = if changes.len() > 1 { None } else { subject };
         self.chain.append(
             &transaction,
@@ -268,4 +267,16 @@ impl Writer {
         };
         let _ = self.record(now_ms, [event]);
     }
+}
+
+/// Takes in rows that an older program made, so that they are found by their ids; what merges are under way then.
+fn identify(connection: &mut Connection, index: &Index, last_resource: i64) -> Result<Merges> {
+    let mut merges = Merges::default();
+    while !index.is_identified(connection, last_resource)? {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let next = index.identify(&transaction, &mut merges.identity)?.ok_or(Error::Corrupt)?;
+        transaction.commit()?;
+        index.publish(next);
+    }
+    Ok(merges)
 }

@@ -61,7 +61,7 @@ fn hear(connection: &Connection, made: &Changed<'_>) -> Result<()> {
         let content = WALKER.with_borrow_mut(|walker| Content::of(walker, &key, &body));
         (body, content)
     });
-    let mut tenant = SqlTenant::new(Reach::Hearing(connection));
+    let mut tenant = SqlTenant::new(Reach::Hearing(connection, made));
     let hash = match &content {
         Some(_) if is_apart => tenant.owe_hash(made.key),
         Some((body, _)) => Ok(body.hash()),

@@ -26,7 +26,7 @@ const OF_RESOURCE: &str = "
     JOIN server_feed ON server_feed.resource = resource.key
     JOIN server_scope ON server_scope.key = server_feed.scope
     LEFT JOIN server_stream ON server_stream.key = server_feed.stream
-    WHERE resource.type = ?1 AND resource.id = ?2
+    WHERE resource.key = ?1
     ORDER BY server_scope.name";
 
 const IN_SCOPE: &str = "
@@ -89,8 +89,8 @@ impl SqlTenant<'_, '_, '_> {
     }
 
     pub(crate) fn feed_rows_of(&mut self, key: &ResourceKey) -> Result<Vec<FeedRow>> {
-        let params = params![key.kind.code(), keepwell_store::IdKey::new(key.id.as_str())];
-        collect(self.connection(), OF_RESOURCE, params, |row| feed_row(row, None))
+        let Some(row) = self.resource(key)? else { return Ok(Vec::new()) };
+        collect(self.connection(), OF_RESOURCE, [row], |row| feed_row(row, None))
     }
 
     pub(crate) fn feed_rows_in(

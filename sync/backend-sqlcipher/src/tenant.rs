@@ -10,7 +10,7 @@ use keepwell_protocol::{
     Scope, Sequence, Version,
 };
 use keepwell_store::fhir::Instant;
-use keepwell_store::{Connection, IdKey, Transaction, View};
+use keepwell_store::{Changed, Connection, Transaction, View};
 use rusqlite::params;
 
 use crate::convert::{broken, collect, corrupt, failed, first, instant, number, position, run, version};
@@ -21,8 +21,8 @@ pub(crate) enum Reach<'r, 't, 'w> {
     Writing(&'r mut Transaction<'t, 'w>),
     /// A snapshot.
     Reading(&'r mut View<'w>),
-    /// The transaction of an interaction, of which only the database is seen.
-    Hearing(&'r Connection),
+    /// The transaction of an interaction, which has made this version.
+    Hearing(&'r Connection, &'r Changed<'w>),
 }
 
 /// A tenant as the rules see it.
@@ -55,7 +55,7 @@ impl<'r, 't, 'w> SqlTenant<'r, 't, 'w> {
         match &self.reach {
             Reach::Writing(transaction) => transaction.connection(),
             Reach::Reading(view) => view.connection(),
-            Reach::Hearing(connection) => connection,
+            Reach::Hearing(connection, _) => connection,
         }
     }
 
@@ -66,12 +66,13 @@ impl<'r, 't, 'w> SqlTenant<'r, 't, 'w> {
         {
             return Ok(Some(*row));
         }
-        let row = first(
-            self.connection(),
-            "-- resource\nSELECT key FROM resource WHERE type = ?1 AND id = ?2",
-            params![key.kind.code(), IdKey::new(key.id.as_str())],
-            |row| row.get(0).map_err(failed),
-        )?;
+        let (kind, id) = (key.kind, key.id.as_str());
+        let row = match &self.reach {
+            Reach::Writing(transaction) => transaction.row_of(kind, id),
+            Reach::Reading(view) => view.row_of(kind, id),
+            Reach::Hearing(_, changed) => changed.row_of(kind, id),
+        };
+        let row = row.map_err(broken)?;
         self.last = row.map(|row| (key.clone(), row));
         Ok(row)
     }
@@ -121,11 +122,12 @@ impl Tenant for SqlTenant<'_, '_, '_> {
     }
 
     fn head(&mut self, key: &ResourceKey) -> Result<Option<Head>> {
+        let Some(row) = self.resource(key)? else { return Ok(None) };
         first(
             self.connection(),
             "-- head
-             SELECT version, change, last_updated, body IS NULL FROM resource WHERE type = ?1 AND id = ?2",
-            params![key.kind.code(), IdKey::new(key.id.as_str())],
+             SELECT version, change, last_updated, body IS NULL FROM resource WHERE key = ?1",
+            [row],
             |row| {
                 Ok(Head {
                     version: version(row.get(0).map_err(failed)?)?,
@@ -142,7 +144,7 @@ impl Tenant for SqlTenant<'_, '_, '_> {
         let content = match &mut self.reach {
             Reach::Writing(transaction) => transaction.view().version(kind, id, version),
             Reach::Reading(view) => view.version(kind, id, version),
-            Reach::Hearing(_) => return Err(corrupt()),
+            Reach::Hearing(..) => return Err(corrupt()),
         };
         let Some(content) = content.map_err(broken)? else { return Ok(None) };
         let text = String::from_utf8(content).map_err(|_| corrupt())?;

@@ -123,9 +123,6 @@ const ACTORS: &str = "
     -- audit::query
     SELECT key FROM actor
     WHERE (:user IS NULL OR user = :user) AND (:app IS NULL OR app = :app) AND (:device IS NULL OR device = :device)";
-const RESOURCE: &str = "
-    -- audit::query
-    SELECT key FROM resource WHERE type = :type AND id = :id";
 const PATIENT: &str = "
     -- audit::query
     SELECT key FROM patient WHERE id = :id";
@@ -195,9 +192,8 @@ const RECORD: &str = "
 
 /// Every statement, for the test that none of them scans the trail.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 19] = [
+pub(super) const STATEMENTS: [&str; 18] = [
     ACTORS,
-    RESOURCE,
     PATIENT,
     MEMBERS,
     OF_RESOURCE,
@@ -217,15 +213,19 @@ pub(super) const STATEMENTS: [&str; 19] = [
     RECORD,
 ];
 
-/// The page that answers `query`.
+/// The page that answers `query`; `row` is that of the resource that it asks for, if there ever was one.
 ///
 /// # Errors
 /// Those of the database.
-pub(crate) fn query(connection: &Connection, query: &AuditQuery) -> rusqlite::Result<AuditPage> {
+pub(crate) fn query(
+    connection: &Connection,
+    query: &AuditQuery,
+    row: Option<i64>,
+) -> rusqlite::Result<AuditPage> {
     let limit = query.limit.unwrap_or(AUDIT_PAGE_MAX).clamp(1, AUDIT_PAGE_MAX);
     let search = Search::new(connection, query, limit + 1)?;
     let mut sequences = if query.resource.is_some() || query.patient.is_some() {
-        search.by_subject(query)?
+        search.by_subject(query, row)?
     } else if search.kind.is_any() {
         search.all()?
     } else {
@@ -344,9 +344,8 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    fn by_subject(&self, query: &AuditQuery) -> rusqlite::Result<Vec<i64>> {
-        let of_resource =
-            query.resource.as_ref().map(|(kind, id)| self.of_resource(*kind, id)).transpose()?;
+    fn by_subject(&self, query: &AuditQuery, row: Option<i64>) -> rusqlite::Result<Vec<i64>> {
+        let of_resource = query.resource.as_ref().map(|_| self.of_resource(row)).transpose()?;
         let of_patient = query.patient.as_ref().map(|id| self.of_patient(id)).transpose()?;
         let sequences = match (of_resource, of_patient) {
             (Some(one), Some(other)) => &one & &other,
@@ -372,10 +371,8 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    fn of_resource(&self, resource_type: ResourceType, id: &str) -> rusqlite::Result<BTreeSet<i64>> {
-        let params = named_params! {":type": resource_type.code(), ":id": IdKey::new(id)};
-        let key = self.connection.query_row(RESOURCE, params, |row| row.get(0)).optional()?;
-        let Some(key) = key else { return Ok(BTreeSet::new()) };
+    fn of_resource(&self, row: Option<i64>) -> rusqlite::Result<BTreeSet<i64>> {
+        let Some(key) = row else { return Ok(BTreeSet::new()) };
         let mut sequences = self.sequences(OF_RESOURCE, key)?;
         self.add_writers(self.changes(key)?, &mut sequences)?;
         Ok(sequences)

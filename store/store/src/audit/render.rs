@@ -59,19 +59,20 @@ pub(crate) enum ExportError {
 }
 
 /// Writes every record that answers `question` as NDJSON of AuditEvents; returns how many events that were. The
-/// question's cursor and limit do not count.
+/// question's cursor and limit do not count; `row` is that of the resource that it asks for.
 ///
 /// # Errors
 /// Those of the database and of `out`.
 pub(crate) fn export(
     connection: &Connection,
     question: &AuditQuery,
+    row: Option<i64>,
     out: &mut dyn Write,
 ) -> Result<u64, ExportError> {
     let mut question = AuditQuery { after: None, limit: None, ..question.clone() };
     let mut count = 0;
     loop {
-        let page = query(connection, &question)?;
+        let page = query(connection, &question, row)?;
         for record in &page.records {
             for_each_event(connection, record, |event| {
                 serde_json::to_writer(&mut *out, &event).map_err(io::Error::from)?;

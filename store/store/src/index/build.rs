@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::parameters::Custom;
 use super::tables::Tables;
-use super::transaction::{Step, merge_some, remove_remains};
+use super::transaction::{Step, merge_some};
 use super::{Index, State, doc};
 use crate::attachment::Attachments;
 use crate::error::{Error, Result};
@@ -71,9 +71,7 @@ pub(crate) fn step(
     merge: &mut Option<Merge>,
 ) -> Result<Option<State>> {
     let base = index.state(connection)?;
-    if index.has_remains() {
-        remove_remains(&base.snapshot, connection)?;
-    }
+    index.remove_remains(&base, connection)?;
     let documents = Documents::new(connection, attachments, &base.known, Vec::new());
     let mut next = State::clone(&base);
     next.generation += 1;
@@ -91,7 +89,7 @@ pub(crate) fn step(
 
 fn build(next: &mut State, connection: &Connection, documents: &Documents<'_>, last: u32) -> Result<()> {
     if next.covered == 0 {
-        Tables(connection).clear()?;
+        Tables::search(connection).clear()?;
     }
     let (first, until) = (next.covered + 1, next.covered.saturating_add(STEP_CHANGES).min(last));
     let mut commit = Commit::default();
@@ -109,7 +107,7 @@ fn build(next: &mut State, connection: &Connection, documents: &Documents<'_>, l
             .add(change, superseded.filter(|superseded| *superseded < change), terms.iter())
             .map_err(|_| Error::Corrupt)?;
     }
-    next.snapshot = next.snapshot.append(commit, &mut Tables(connection))?;
+    next.snapshot = next.snapshot.append(commit, &mut Tables::search(connection))?;
     next.covered = until;
     next.horizon = last;
     if until == last {
@@ -149,7 +147,7 @@ fn amend(
             commit.add(change, None, own).map_err(|_| Error::Corrupt)?;
         }
     }
-    next.snapshot = next.snapshot.amend(commit, &mut Tables(connection))?;
+    next.snapshot = next.snapshot.amend(commit, &mut Tables::search(connection))?;
     for custom in all {
         connection.prepare_cached(CUSTOM_COVERED)?.execute((custom.number.0, until))?;
     }

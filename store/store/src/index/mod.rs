@@ -4,10 +4,13 @@
 //! their changes) and its parameters. The state in memory is shared and never changed; a transaction that commits puts
 //! the next one in its place.
 //!
+//! Beside it is the index from types and ids to rows ([`Identities`]), of the same state.
+//!
 //! Invariants: a reader's state is the one of its own read transaction; a transaction that is rolled back leaves the
 //! state as it was; every change up to `covered` is in the index, with the terms of its body.
 
 mod build;
+mod identity;
 mod parameters;
 mod tables;
 mod transaction;
@@ -21,9 +24,10 @@ use keepwell_search::{Facet, ParameterNumber, Term};
 use rusqlite::{Connection, params};
 
 pub use self::build::IndexProgress;
+pub(crate) use self::identity::Identities;
 pub(crate) use self::parameters::Known;
 pub(crate) use self::tables::Tables;
-pub(crate) use self::transaction::IndexTransaction;
+pub(crate) use self::transaction::{IndexTransaction, Merges};
 pub(crate) use self::view::View;
 use crate::attachment::Attachments;
 use crate::error::{Error, Result};
@@ -37,7 +41,10 @@ const STATE: &str = "
     SELECT generation, covered, horizon, rules FROM search_state";
 const SET_STATE: &str = "
     -- index::set_state
-    UPDATE search_state SET generation = ?1, covered = ?2, horizon = ?3, rules = ?4";
+    UPDATE search_state SET generation = ?1, covered = ?2, horizon = ?3, rules = ?4, identified = ?5";
+const IDENTIFIED: &str = "
+    -- index::identified
+    SELECT identified FROM search_state";
 
 /// How often a reader looks for the shared state that fits its transaction before it reads one of its own.
 const LOOKS: usize = 3;
@@ -52,6 +59,7 @@ pub(crate) struct State {
     pub(crate) horizon: u32,
     pub(crate) snapshot: Snapshot,
     pub(crate) known: Arc<Known>,
+    pub(crate) identities: Identities,
 }
 
 /// The shared state: loaded when it is first needed, so that opening a store does not wait for it.
@@ -153,13 +161,39 @@ impl Index {
         Ok(next)
     }
 
+    /// Whether rows up to this one are found by their ids: not those that an older program made.
+    pub(crate) fn is_identified(&self, connection: &Connection, last_resource: i64) -> Result<bool> {
+        let identified: i64 = connection.prepare_cached(IDENTIFIED)?.query_row([], |row| row.get(0))?;
+        Ok(identified >= last_resource)
+    }
+
+    /// Takes in the next rows that are not, in a transaction that is open on `connection`; the state to share once it
+    /// is committed, `None` when there are no more.
+    pub(crate) fn identify(
+        &self,
+        connection: &Connection,
+        merge: &mut Option<Merge>,
+    ) -> Result<Option<State>> {
+        let base = self.state(connection)?;
+        self.remove_remains(&base, connection)?;
+        let Some(identities) = base.identities.catch_up(connection, merge)? else { return Ok(None) };
+        let next = State { generation: base.generation + 1, identities, ..State::clone(&base) };
+        next.save(connection)?;
+        Ok(Some(next))
+    }
+
     /// There is something to build again.
     pub(crate) fn build_again(&self) {
         self.is_built.store(false, Ordering::Relaxed);
     }
 
-    fn has_remains(&self) -> bool {
-        self.has_remains.load(Ordering::Relaxed)
+    /// Removes what merges may have left that were given up, if it is not known that nothing is.
+    fn remove_remains(&self, state: &State, connection: &Connection) -> Result<()> {
+        if self.has_remains.load(Ordering::Relaxed) {
+            Tables::search(connection).remove_remains(&state.snapshot)?;
+            Tables::identity(connection).remove_remains(state.identities.snapshot())?;
+        }
+        Ok(())
     }
 }
 
@@ -171,15 +205,16 @@ impl State {
                 .prepare_cached(STATE)?
                 .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         let known = Arc::new(Known::load(connection)?);
+        let identities = Identities::load(connection)?;
         if rules != RULES {
             // What is there was made by other rules: it counts as nothing, and building it anew removes it.
             let snapshot = Snapshot::empty(options());
-            return Ok(Self { generation, covered: 0, horizon: 0, snapshot, known });
+            return Ok(Self { generation, covered: 0, horizon: 0, snapshot, known, identities });
         }
-        let tables = Tables(connection);
+        let tables = Tables::search(connection);
         let snapshot =
             Snapshot::open(options(), tables.segments()?, tables.pending()?).map_err(|_| Error::Corrupt)?;
-        Ok(Self { generation, covered, horizon, snapshot, known })
+        Ok(Self { generation, covered, horizon, snapshot, known, identities })
     }
 
     /// Whether every change up to `last_change` is in the index.
@@ -195,7 +230,7 @@ impl State {
     }
 
     fn save(&self, connection: &Connection) -> Result<()> {
-        let values = params![self.generation, self.covered, self.horizon, RULES];
+        let values = params![self.generation, self.covered, self.horizon, RULES, self.identities.last()];
         connection.prepare_cached(SET_STATE)?.execute(values)?;
         Ok(())
     }

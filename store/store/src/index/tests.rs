@@ -8,7 +8,9 @@ use keepwell_fhir::ResourceType;
 use keepwell_vault::{ManualClock, MemoryKeychain};
 use tempfile::TempDir;
 
-use crate::{Actor, Error, Precondition, SearchError, Session, Store, StoreOptions};
+use crate::{
+    Actor, Error, ImportOptions, ImportSource, Precondition, SearchError, Session, Store, StoreOptions,
+};
 
 struct Home {
     directory: TempDir,
@@ -81,13 +83,15 @@ fn a_store_without_an_index_gets_one_while_it_is_used() {
         other => assert_eq!(other.unwrap().entries.len(), 1),
     }
     put(&session, "p4", "Newer");
+    put(&session, "p30", "Other");
+    check_ids(&session, &["p4".to_owned(), "p30".to_owned()]);
     while !session.reindex().unwrap().is_complete() {}
     assert_eq!(found(&session, "Patient?family=new"), "p4 p3");
-    assert_eq!(session.search("Patient?_summary=count").unwrap().total, Some(30));
+    assert_eq!(session.search("Patient?_summary=count").unwrap().total, Some(31));
     put(&session, "p5", "Newest");
     assert_eq!(found(&session, "Patient?family=new"), "p5 p4 p3");
     let changes = store.changes_after(0, 100).unwrap().len();
-    assert_eq!(changes, 33, "an index makes no changes");
+    assert_eq!(changes, 34, "an index makes no changes");
 }
 
 #[test]
@@ -160,4 +164,104 @@ fn verify_names_a_version_that_the_index_lost() {
     let report = session(&store).verify(options, &mut |_| ()).unwrap();
     let found: Vec<_> = report.defects.iter().map(|defect| (defect.kind, defect.id.as_deref())).collect();
     assert_eq!(found, [(crate::DefectKind::Index, Some("p6"))]);
+}
+
+fn patients(ids: impl Iterator<Item = String>) -> String {
+    ids.map(|id| format!("{{\"resourceType\":\"Patient\",\"id\":\"{id}\"}}\n")).collect()
+}
+
+fn import(session: &Session, text: &str) {
+    let options = ImportOptions { batch: 1_100, ..ImportOptions::default() };
+    session.import(ImportSource::reader("text", text.as_bytes()), &options, &mut |_| {}).unwrap();
+}
+
+/// Every resource is found under its id, and nothing is under another.
+fn check_ids(session: &Session, ids: &[String]) {
+    let patient = ResourceType::parse("Patient").unwrap();
+    for id in ids {
+        assert_eq!(session.read(patient, id).unwrap().id, *id);
+        let other = ResourceType::parse("Person").unwrap();
+        assert!(matches!(session.read(other, id), Err(Error::NotFound(_))));
+        assert!(matches!(session.read(patient, &format!("{id}x")), Err(Error::NotFound(_))));
+    }
+}
+
+#[test]
+fn every_id_leads_to_one_row_within_a_transaction_between_merges_and_after_a_restart() {
+    let (home, store) = Home::new();
+    let first = session(&store);
+    let uuid = |number: u32| format!("{:08x}-8694-439b-aea5-966c26f8ad91", number.wrapping_mul(0x9e37_79b9));
+    let mut ids: Vec<String> =
+        (0..5_000).map(|number| if number % 3 == 0 { format!("i{number}") } else { uuid(number) }).collect();
+    let text = patients(ids.iter().cloned());
+    // The second of each pair in one commit is the same resource again.
+    import(&first, &patients(ids.iter().flat_map(|id| [id.clone(), id.clone()])));
+    import(&first, &text);
+    for number in 0..50 {
+        ids.push(format!("p{number}"));
+        put(&first, &format!("p{number}"), "Old");
+    }
+    check_ids(&first, &ids);
+    assert_eq!(first.stats().unwrap().resources(), 5_050);
+    drop(first);
+    let store = home.reopened(store);
+    let session = session(&store);
+    check_ids(&session, &ids);
+    import(&session, &text);
+    put(&session, "p3", "New");
+    let stats = session.stats().unwrap();
+    assert_eq!((stats.resources(), stats.superseded), (5_050, 1));
+    let patient = ResourceType::parse("Patient").unwrap();
+    session.delete(patient, "p3", Precondition::None).unwrap();
+    assert!(matches!(session.read(patient, "p3"), Err(Error::Gone { .. })));
+    put(&session, "p3", "Back");
+    assert_eq!(session.read(patient, "p3").unwrap().version, 4);
+    let tables = "SELECT (SELECT count(*) FROM identity_segment), (SELECT count(*) FROM identity_pending)";
+    let open = store.inner.enter(None).unwrap();
+    let (segments, pending): (u32, u32) =
+        open.writer().connection().query_row(tables, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!(segments >= 1 && pending >= 1, "both ways of keeping them were asked: {segments}, {pending}");
+}
+
+#[test]
+fn ids_of_a_transaction_that_is_rolled_back_lead_nowhere() {
+    let (home, store) = Home::new();
+    let first = session(&store);
+    put(&first, "kept", "A");
+    let patient = ResourceType::parse("Patient").unwrap();
+    let failed: Result<(), Error> = first.transaction(crate::audit::Action::Update, None, |transaction| {
+        transaction.put(patient, "lost", br#"{"resourceType":"Patient","id":"lost"}"#, false)?;
+        assert!(transaction.view().current(patient, "lost")?.is_some());
+        assert!(transaction.row_of(patient, "lost")?.is_some());
+        Err(Error::Argument("it is given up"))
+    });
+    assert!(failed.is_err());
+    assert!(matches!(first.read(patient, "lost"), Err(Error::NotFound(_))));
+    put(&first, "next", "B");
+    drop(first);
+    let session = session(&home.reopened(store));
+    check_ids(&session, &["kept".to_owned(), "next".to_owned()]);
+    assert!(matches!(session.read(patient, "lost"), Err(Error::NotFound(_))));
+}
+
+#[test]
+fn verify_names_a_resource_that_its_id_does_not_lead_to() {
+    let (home, store) = Home::new();
+    let first = session(&store);
+    for number in 0..20 {
+        put(&first, &format!("p{number}"), "Kept");
+    }
+    drop(first);
+    {
+        let open = store.inner.enter(None).unwrap();
+        let writer = open.writer();
+        writer.connection().execute("DELETE FROM identity_pending WHERE last = 7", []).unwrap();
+        // The seventh id leads nowhere, and the ninth row has another id than the one that leads to it.
+        writer.connection().execute("UPDATE resource SET id = 'q8' WHERE id = 'p8'", []).unwrap();
+    }
+    let store = home.reopened(store);
+    let report = session(&store).verify(crate::VerifyOptions::default(), &mut |_| ()).unwrap();
+    let found: Vec<_> = report.defects.iter().map(|defect| (defect.kind, defect.id.as_deref())).collect();
+    let wrong = |id| (crate::DefectKind::Identity, Some(id));
+    assert_eq!(found, [wrong("p6"), wrong("p8"), wrong("q8")]);
 }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use keepwell_fhir::ResourceType;
 use keepwell_index::{BULK_FAN_OUT, Choice, Commit, FAN_OUT, Merge, Snapshot};
 use keepwell_search::TermList;
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
 
 use super::tables::Tables;
-use super::{Index, Known, State, doc};
+use super::{Identities, Index, Known, State, doc};
 use crate::error::{Error, Result};
 use crate::head::Head;
+use crate::id_key::IdKey;
 use crate::search::{LINK_AGE_MAX_MS, custom, first_change_at};
 
 /// Blocks that a commit merges beside what its own documents cause. A thousand single commits make a segment of some 30
@@ -41,10 +43,18 @@ enum ParameterChange {
     Add(Vec<u8>),
 }
 
+/// The merges under way.
+#[derive(Default)]
+pub(crate) struct Merges {
+    pub(crate) search: Option<Merge>,
+    pub(crate) identity: Option<Merge>,
+}
+
 /// The index as a transaction in progress sees and changes it.
 pub(crate) struct IndexTransaction {
     base: Arc<State>,
     snapshot: Snapshot,
+    identities: Identities,
     commit: Commit,
     documents: u32,
     /// Versions of which nothing may be left in the index.
@@ -60,11 +70,10 @@ impl IndexTransaction {
     /// Begins, in a transaction that is open on `connection`, when `last_change` is the newest change.
     pub(crate) fn begin(index: &Index, connection: &Connection, last_change: i64) -> Result<Self> {
         let base = index.state(connection)?;
-        if index.has_remains() {
-            remove_remains(&base.snapshot, connection)?;
-        }
+        index.remove_remains(&base, connection)?;
         Ok(Self {
             snapshot: base.snapshot.clone(),
+            identities: base.identities.clone(),
             commit: Commit::default(),
             documents: 0,
             erased: RoaringBitmap::new(),
@@ -83,6 +92,16 @@ impl IndexTransaction {
     /// The state that the transaction began with.
     pub(crate) fn base(&self) -> &State {
         &self.base
+    }
+
+    /// The rows of all resources, those that the transaction has made included.
+    pub(crate) fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    /// Adds the row of a resource.
+    pub(crate) fn identify(&mut self, resource_type: ResourceType, id: &IdKey, key: i64) {
+        self.identities.add(resource_type, id, key);
     }
 
     /// Adds the version that a change made.
@@ -136,20 +155,20 @@ impl IndexTransaction {
     pub(crate) fn flushed(&mut self, connection: &Connection) -> Result<&Snapshot> {
         if !self.commit.is_empty() {
             let commit = std::mem::take(&mut self.commit);
-            self.snapshot = self.snapshot.append(commit, &mut Tables(connection))?;
+            self.snapshot = self.snapshot.append(commit, &mut Tables::search(connection))?;
         }
         Ok(&self.snapshot)
     }
 
     /// Writes what has changed; the state to share once the transaction is committed, if there is a new one.
     ///
-    /// `merge` is the merge under way: it goes on a bounded step.
+    /// The merges under way go on a bounded step.
     pub(crate) fn finish(
         mut self,
         connection: &Connection,
         last_change: i64,
         now_ms: i64,
-        merge: &mut Option<Merge>,
+        merges: &mut Merges,
     ) -> Result<Option<State>> {
         for change in std::mem::take(&mut self.parameters) {
             self.has_new_parameters |= match change {
@@ -163,24 +182,30 @@ impl IndexTransaction {
         let mut next = State::clone(&self.base);
         next.generation += 1;
         if !self.is_complete {
-            if self.erased.is_empty() && !self.has_new_parameters {
+            let is_restarted = !self.erased.is_empty() || self.has_new_parameters;
+            if !is_restarted && self.identities.is_unchanged() {
                 return Ok(None);
             }
-            // What was built so far has something that may not be there, or lacks something: it is built anew.
-            *merge = None;
-            Tables(connection).clear()?;
-            next.restart();
+            if is_restarted {
+                // What was built so far has something that may not be there, or lacks something: it is built anew.
+                merges.search = None;
+                Tables::search(connection).clear()?;
+                next.restart();
+            }
         } else {
             next.covered = doc(last_change)?;
             self.flushed(connection)?;
             if self.erased.is_empty() {
                 let step = Step::after(self.documents);
-                self.snapshot = merge_some(self.snapshot, connection, now_ms, merge, step)?;
+                self.snapshot = merge_some(self.snapshot, connection, now_ms, &mut merges.search, step)?;
             } else {
-                *merge = None;
+                merges.search = None;
                 self.purge(connection)?;
             }
             next.snapshot = self.snapshot;
+        }
+        if !self.identities.is_unchanged() {
+            next.identities = self.identities.write(connection, &mut merges.identity)?;
         }
         if self.has_new_parameters {
             next.known = Arc::new(Known::load(connection)?);
@@ -191,13 +216,13 @@ impl IndexTransaction {
 
     /// Writes every segment anew that has a term of an erased version.
     fn purge(&mut self, connection: &Connection) -> Result<()> {
-        let mut tables = Tables(connection);
+        let mut tables = Tables::search(connection);
         self.snapshot = self.snapshot.flush(&mut tables)?;
         let horizon = self.snapshot.last();
         while let Some(merge) = self.snapshot.merge(Choice::Purging(&self.erased), horizon) {
             self.snapshot = merge.finish(&self.snapshot, &mut tables)?;
         }
-        remove_remains(&self.snapshot, connection)
+        Ok(tables.remove_remains(&self.snapshot)?)
     }
 }
 
@@ -237,7 +262,7 @@ pub(super) fn merge_some(
     step: Step,
 ) -> Result<Snapshot> {
     let Step { blocks, fan_out } = step;
-    let mut tables = Tables(connection);
+    let mut tables = Tables::search(connection);
     // Blocks of merged segments go once no reader has a state with them.
     let snapshot = match snapshot.garbage_blocks() {
         0 => snapshot,
@@ -257,22 +282,4 @@ pub(super) fn merge_some(
         *merge = Some(under_way);
     }
     Ok(snapshot)
-}
-
-/// Removes every block that belongs to no segment: what a merge that was given up has left, or what it has replaced.
-pub(super) fn remove_remains(snapshot: &Snapshot, connection: &Connection) -> Result<()> {
-    let mut kept: Vec<_> = snapshot.segments().collect();
-    kept.sort_unstable();
-    let mut statement = connection.prepare_cached(
-        "-- index::remove_remains
-         DELETE FROM search_block WHERE id > ?1 AND id < ?2",
-    )?;
-    let mut after = -1;
-    for segment in kept {
-        let blocks = segment.blocks();
-        statement.execute([after, blocks.start().key()])?;
-        after = blocks.end().key();
-    }
-    statement.execute([after, i64::MAX])?;
-    Ok(())
 }

@@ -33,7 +33,7 @@ impl<'c> View<'c> {
     /// A snapshot as of a change.
     pub(crate) fn of(snapshot: &Snapshot, connection: &'c Connection, as_of: u32) -> Result<Self> {
         let live = snapshot.view(as_of).map_err(|_| SearchError::LinkExpired)?;
-        Ok(Self { snapshot: snapshot.clone(), live, tables: Tables(connection) })
+        Ok(Self { snapshot: snapshot.clone(), live, tables: Tables::search(connection) })
     }
 
     pub(crate) fn as_of(&self) -> u32 {

@@ -9,6 +9,7 @@
 
 mod attachments;
 mod changes;
+mod identities;
 mod index;
 mod resources;
 
@@ -67,6 +68,8 @@ pub enum DefectKind {
     /// The search index does not have the version, has it and should not, or does not find it by what its body says:
     /// it can be made anew from the bodies.
     Index,
+    /// The index of ids does not lead to the resource, or leads to it from elsewhere.
+    Identity,
     /// The change log has a gap, a row out of place, or cannot be read further, at this sequence.
     ChangeLog(i64),
 }

@@ -1,16 +1,16 @@
 //! The resources: each version is the one that the change log tells of, and holds what was written.
 
-use keepwell_fhir::ResourceType;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::changes::{Latest, LatestChanges};
+use super::identities::Names;
 use super::{Defect, DefectKind, Verification, VerifyOptions};
 use crate::attachment;
 use crate::body::needs_successor;
 use crate::change_feed::{Operation, resource_type};
 use crate::error::Result;
 use crate::id_key::IdKey;
-use crate::index::Known;
+use crate::index::{Identities, Known};
 use crate::inner::Reader;
 use crate::prepare::{ContentHash, Preparer, content_hash};
 
@@ -32,11 +32,7 @@ const REFERS: &str = "
                    WHERE b.hash = ?1 AND r.resource = ?2 AND r.version = ?3)";
 const PRESENT: &str = "
     -- verify::resources
-    SELECT EXISTS (SELECT 1 FROM resource WHERE type = ?1 AND id = ?2 AND body IS NOT NULL)";
-/// Reads the index alone, so that it names rows whose page is damaged.
-const NAMES: &str = "
-    -- verify::resources
-    SELECT key, type, id FROM resource INDEXED BY resource_type_id";
+    SELECT EXISTS (SELECT 1 FROM resource WHERE key = ?1 AND body IS NOT NULL)";
 
 /// One version as stored.
 struct Version {
@@ -65,8 +61,8 @@ type Found = Vec<(Option<i64>, DefectKind)>;
 
 /// A resource that was looked at.
 struct Seen {
-    resource_type: Option<ResourceType>,
-    id: String,
+    type_code: i64,
+    id: IdKey,
     superseded: u64,
     found: Found,
 }
@@ -78,72 +74,52 @@ impl Verification<'_> {
         let last_key = latest.last_key().max(last_row.unwrap_or(0));
         let known = self.readable(|reader| Known::load(&reader.connection))?;
         let mut preparer = Preparer::new(&known.unwrap_or_default());
-        // Rows that cannot be read name themselves at the end, through the index.
-        let mut nameless = Vec::new();
+        let index = &self.open.index;
+        let identities = self.readable(|reader| Ok(index.read(&reader.connection)?.1.identities.clone()))?;
+        // Rows that cannot be read are named at the end, by the index of ids.
+        let (mut names, mut nameless) = (Names::default(), Vec::new());
         for key in 1..=last_key {
             let seen = self.readable(|reader| {
-                Resource { key, latest: latest.of(key), is_logged: latest.is_complete, options }
-                    .check(reader, &mut preparer)
+                let (latest, is_logged, identities) =
+                    (latest.of(key), latest.is_complete, identities.as_ref());
+                Resource { key, latest, is_logged, identities, options }.check(reader, &mut preparer)
             })?;
             match seen {
                 None => nameless.push((key, DefectKind::Unreadable)),
                 Some(None) => nameless.push((key, DefectKind::NotTheVersionLogged)),
-                Some(Some(seen)) => self.seen(seen),
+                Some(Some(seen)) => {
+                    names.add(key, seen.type_code, &seen.id);
+                    self.seen(seen);
+                }
             }
             self.report.resources += 1;
             self.tell("resources", self.report.resources, last_key.unsigned_abs());
         }
-        self.name(nameless, latest)
+        self.identities(identities.as_ref(), &names, &nameless, latest)
     }
 
     fn seen(&mut self, seen: Seen) {
         self.report.superseded += seen.superseded;
         for (version, kind) in seen.found {
-            let version = version.map(i64::unsigned_abs);
-            self.report.add(Defect {
-                resource_type: seen.resource_type,
-                id: Some(seen.id.clone()),
-                version,
-                kind,
-            });
+            let (resource_type, version) =
+                (resource_type(seen.type_code).ok(), version.map(i64::unsigned_abs));
+            self.report.add(Defect { resource_type, id: Some(seen.id.to_string()), version, kind });
         }
-    }
-
-    fn name(&mut self, nameless: Vec<(i64, DefectKind)>, latest: &LatestChanges) -> Result<()> {
-        if nameless.is_empty() {
-            return Ok(());
-        }
-        let names = self.readable(|reader| {
-            let mut names = vec![None; nameless.len()];
-            let mut statement = reader.connection.prepare(NAMES)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                if let Ok(place) = nameless.binary_search_by_key(&row.get(0)?, |(key, _)| *key) {
-                    names[place] = Some((resource_type(row.get(1)?)?, row.get::<_, IdKey>(2)?.to_string()));
-                }
-            }
-            Ok(names)
-        })?;
-        let mut names = names.unwrap_or_default().into_iter();
-        for (key, kind) in nameless {
-            let (resource_type, id) = names.next().flatten().unzip();
-            let version = Some(latest.of(key).version.unsigned_abs()).filter(|version| *version > 0);
-            self.report.add(Defect { resource_type, id, version, kind });
-        }
-        Ok(())
     }
 }
 
 /// One resource and what the change log says of it.
-struct Resource {
+struct Resource<'r> {
     key: i64,
     latest: Latest,
     /// Whether the change log could be read.
     is_logged: bool,
+    /// What references are looked up in; `None` when it cannot be read.
+    identities: Option<&'r Identities>,
     options: VerifyOptions,
 }
 
-impl Resource {
+impl Resource<'_> {
     /// `None` when there is no row.
     fn check(&self, reader: &mut Reader, preparer: &mut Preparer) -> Result<Option<Seen>> {
         let row: Option<(i64, IdKey, Version)> = reader
@@ -184,8 +160,7 @@ impl Resource {
         if expected > 0 && expected >= self.latest.purged {
             found.push((Some(expected), DefectKind::NotTheVersionLogged));
         }
-        let resource_type = resource_type(type_code).ok();
-        Ok(Some(Seen { resource_type, id: id.to_string(), superseded, found }))
+        Ok(Some(Seen { type_code, id, superseded, found }))
     }
 
     fn superseded(&self, connection: &Connection) -> Result<Vec<Version>> {
@@ -256,9 +231,14 @@ impl Resource {
         found: &mut Found,
     ) -> Result<()> {
         let Ok(targets) = preparer.local_references(content) else { return Ok(()) };
+        let Some(identities) = self.identities else { return Ok(()) };
         for (target, id) in targets {
             let mut statement = connection.prepare_cached(PRESENT)?;
-            if !statement.query_row(params![target.code(), id], |row| row.get::<_, bool>(0))? {
+            let is_present = match identities.find(connection, target, &id)? {
+                Some(key) => statement.query_row([key], |row| row.get(0))?,
+                None => false,
+            };
+            if !is_present {
                 found.push((Some(version), DefectKind::DanglingReference(target)));
             }
         }

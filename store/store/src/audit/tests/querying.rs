@@ -1,5 +1,6 @@
 use keepwell_fhir::{Instant, ResourceType};
 use proptest::prelude::*;
+use rusqlite::OptionalExtension;
 
 use super::*;
 
@@ -142,12 +143,19 @@ fn sequences(page: &AuditPage) -> Vec<i64> {
     page.records.iter().map(|record| record.sequence).collect()
 }
 
+/// The row of the resource that a question is about.
+fn row_of(trail: &Trail, question: &AuditQuery) -> Option<i64> {
+    let (kind, id) = question.resource.as_ref()?;
+    let sql = "SELECT key FROM resource WHERE type = ?1 AND id = ?2";
+    trail.connection.query_row(sql, (kind.code(), id), |row| row.get(0)).optional().unwrap()
+}
+
 /// All pages of a question.
 fn ask(trail: &Trail, question: &AuditQuery) -> Vec<i64> {
     let mut question = question.clone();
     let mut found = Vec::new();
     loop {
-        let page = query(&trail.connection, &question).unwrap();
+        let page = query(&trail.connection, &question, row_of(trail, &question)).unwrap();
         assert!(page.records.len() <= question.limit.unwrap_or(AUDIT_PAGE_MAX));
         found.extend(sequences(&page));
         if page.next.is_none() {
@@ -249,7 +257,8 @@ fn a_record_tells_all_that_it_refers_to() {
         ..trail.event(Action::Vread)
     };
     trail.append(&event);
-    let page = query(&trail.connection, &AuditQuery { limit: Some(1), ..AuditQuery::default() }).unwrap();
+    let page =
+        query(&trail.connection, &AuditQuery { limit: Some(1), ..AuditQuery::default() }, None).unwrap();
     assert_eq!(page.next, Some(2));
     let [record] = page.records.as_slice() else { panic!("one record a page") };
     assert_eq!(record.sequence, 2);

@@ -7,7 +7,7 @@ use super::*;
 fn events(trail: &Trail) -> Vec<Value> {
     let mut out = Vec::new();
     let question = AuditQuery { oldest_first: true, ..AuditQuery::default() };
-    let count = export(&trail.connection, &question, &mut out).unwrap();
+    let count = export(&trail.connection, &question, None, &mut out).unwrap();
     let events: Vec<Value> = out
         .split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty())
