@@ -113,10 +113,21 @@ fn string_problem(text: &[u8], plain: bool) -> Option<&'static str> {
     if !text.iter().any(|&b| b > b' ') {
         return Some("a string may not consist of white space alone");
     }
-    let forbidden = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
     // Without escapes there are no control characters: JSON does not allow them.
-    let clean = plain || !text.iter().any(forbidden);
-    (!clean).then_some("a string may not contain control characters other than tab, line feed and return")
+    (!plain && has_control_character(text)).then_some("a string may not contain control characters other than tab, line feed and return")
+}
+
+/// Whether there is one other than tab, line feed and return.
+fn has_control_character(text: &[u8]) -> bool {
+    let mut at = 0;
+    loop {
+        at = find(text, at, |word| below(word, b' '));
+        match text.get(at) {
+            None => return false,
+            Some(b'\t' | b'\n' | b'\r') => at += 1,
+            Some(_) => return true,
+        }
+    }
 }
 
 /// An integer from `low` to the largest of 32 bits.
