@@ -9,6 +9,7 @@ mod directory;
 mod error;
 mod filter;
 mod gather;
+mod lists;
 mod merge;
 mod merged;
 mod postings;

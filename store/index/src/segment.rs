@@ -14,6 +14,7 @@ use crate::directory::Directory;
 use crate::error::{Corrupt, Error};
 use crate::filter::Filter;
 use crate::gather::Gather;
+use crate::lists::Lists;
 use crate::postings::{self, Bounds, Part, Sink};
 use crate::storage::{BlockStorage, IndexStorage, SegmentId};
 use crate::superseded::Superseded;
@@ -99,26 +100,44 @@ impl Segment {
         self.directory.find(term).filter(|_| self.filter.may_contain(term))
     }
 
-    /// The documents of a term.
+    /// Adds the documents of a term to `found`. A list of several blocks is kept in `lists`.
     pub(crate) fn postings<S: BlockStorage>(
         &self,
         storage: &S,
+        lists: &Lists,
         term: &[u8],
-    ) -> Result<RoaringBitmap, Error<S::Error>> {
-        let mut docs = Gather::new(self.bounds.first, self.bounds.last);
-        let Some(number) = self.locate(term) else { return Ok(RoaringBitmap::new()) };
+        found: &mut RoaringBitmap,
+    ) -> Result<(), Error<S::Error>> {
+        let Some(number) = self.locate(term) else { return Ok(()) };
+        let is_long = self.is_long(number, term);
+        if let Some(kept) = is_long.then(|| lists.get(self.id, term)).flatten() {
+            *found |= &*kept;
+            return Ok(());
+        }
         let bytes = self.read(storage, number)?;
         let block = Block::new(&bytes)?;
+        let mut docs = Gather::new(self.bounds.first, self.bounds.last);
         if let Some((_, at)) = block.find(term, self.bounds)? {
             self.collect(storage, number, block, at, &mut docs)?;
         }
-        Ok(docs.finish())
+        let docs = Arc::new(docs.finish());
+        if is_long {
+            lists.put(self.id, term, &docs);
+        }
+        *found |= &*docs;
+        Ok(())
+    }
+
+    /// Whether the list of a term that begins in a block goes on in the next.
+    fn is_long(&self, number: u32, term: &[u8]) -> bool {
+        self.directory.continuations(number, term).next().is_some()
     }
 
     /// Adds those documents of a term to `found` that are among some, and reads only blocks that can have them.
     pub(crate) fn postings_among<S: BlockStorage>(
         &self,
         storage: &S,
+        lists: &Lists,
         term: &[u8],
         among: &RoaringBitmap,
         found: &mut RoaringBitmap,
@@ -128,6 +147,10 @@ impl Segment {
             return Ok(());
         }
         let Some(number) = self.locate(term) else { return Ok(()) };
+        if let Some(kept) = self.is_long(number, term).then(|| lists.get(self.id, term)).flatten() {
+            *found |= &*kept & among;
+            return Ok(());
+        }
         let bytes = self.read(storage, number)?;
         let block = Block::new(&bytes)?;
         let Some((piece, at)) = block.find(term, self.bounds)? else { return Ok(()) };

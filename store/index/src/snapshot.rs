@@ -175,7 +175,7 @@ impl Snapshot {
     ) -> Result<RoaringBitmap, Error<S::Error>> {
         let mut docs = RoaringBitmap::new();
         for segment in self.state.all_segments() {
-            docs |= segment.postings(storage, term)?;
+            segment.postings(storage, &self.state.lists, term, &mut docs)?;
         }
         for run in &self.state.runs {
             docs.extend(run.find(term));
@@ -196,7 +196,7 @@ impl Snapshot {
     ) -> Result<RoaringBitmap, Error<S::Error>> {
         let mut found = RoaringBitmap::new();
         for segment in self.state.all_segments() {
-            segment.postings_among(storage, term, among, &mut found)?;
+            segment.postings_among(storage, &self.state.lists, term, among, &mut found)?;
         }
         for run in &self.state.runs {
             found.extend(run.find(term).iter().filter(|doc| among.contains(**doc)));

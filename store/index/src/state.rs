@@ -9,6 +9,7 @@ use crate::Doc;
 use crate::commit::Commit;
 use crate::error::{Corrupt, Error};
 use crate::filter::Filter;
+use crate::lists::Lists;
 use crate::run::Run;
 use crate::segment::{Segment, SegmentBuilder};
 use crate::snapshot::{Options, Snapshot};
@@ -31,6 +32,8 @@ pub(crate) struct State {
     options: Arc<Options>,
     /// Shared by all snapshots of an index, so that not even a write that is rolled back gives a number twice.
     next_segment: Arc<AtomicU32>,
+    /// Shared likewise.
+    pub(crate) lists: Arc<Lists>,
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Further terms of documents that the segments and runs cover, in the order of their making.
     pub(crate) amendments: Vec<Arc<Segment>>,
@@ -62,6 +65,7 @@ impl State {
         Self {
             options: Arc::new(options),
             next_segment: Arc::new(AtomicU32::new(1)),
+            lists: Arc::default(),
             segments: Vec::new(),
             amendments: Vec::new(),
             runs: Vec::new(),
@@ -77,6 +81,7 @@ impl State {
         Self {
             options: self.options.clone(),
             next_segment: self.next_segment.clone(),
+            lists: self.lists.clone(),
             segments: self.segments.clone(),
             amendments: self.amendments.clone(),
             runs: self.runs.clone(),

@@ -97,7 +97,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (vec(document(), 1..8), proptest::bool::weighted(0.1))
             .prop_map(|(documents, roll_back)| Step::Commit { documents, roll_back }),
-        3 => (0..3_000_u32, 1..50_u32, any::<bool>(), 2..9_u32).prop_map(
+        3 => (0..3_000_u32, 1..50_u32, any::<bool>(), 1..9_u32).prop_map(
             |(behind, blocks, commit_between, fan_out)| Step::Merge { behind, blocks, commit_between, fan_out }
         ),
         1 => (1..20_u32).prop_map(|every| Step::Amend { every }),
@@ -167,7 +167,8 @@ impl Pair {
             }
             Step::Merge { behind, blocks, commit_between, fan_out } => {
                 let horizon = self.model.last.saturating_sub(*behind);
-                self.merge(Choice::Tiered(*fan_out), horizon, *blocks, *commit_between);
+                let choice = if *fan_out < 2 { Choice::Settled } else { Choice::Tiered(*fan_out) };
+                self.merge(choice, horizon, *blocks, *commit_between);
             }
             Step::Amend { every } => {
                 self.amendments += 1;
@@ -347,4 +348,24 @@ fn a_reader_keeps_the_blocks_of_its_snapshot() {
         pair.index = pair.index.sweep(&mut pair.storage, 3).expect("memory");
     }
     assert!(gone.iter().all(|id| !pair.storage.blocks.contains_key(&id.block(0))));
+}
+
+/// A host at rest is left with few segments, of which each has twice as much as all after it.
+#[test]
+fn settling_ends_with_few_segments() {
+    let mut pair = Pair::new();
+    let document = |number: u32, repeat| Document {
+        terms: (0..100_u32).map(|term| (number * 100 + term).to_be_bytes().to_vec()).collect(),
+        supersedes: None,
+        repeat,
+    };
+    let mut merged = 0;
+    for number in 0..24 {
+        pair.commit(&[document(number, 1_024)]);
+        merged += usize::from(number % 8 == 7 && pair.merge(Choice::Settled, 0, 3, true));
+    }
+    assert!(merged >= 2, "{merged} merges");
+    while pair.merge(Choice::Settled, 0, 3, false) {}
+    assert!(pair.index.segments().count() <= 2, "{:?}", pair.index.segments().collect::<Vec<_>>());
+    pair.check(pair.model.last, &[]);
 }

@@ -39,7 +39,8 @@ impl Head {
     ) -> Result<Option<Self>> {
         let Some(key) = identities.find(connection, resource_type, id)? else { return Ok(None) };
         let mut statement = connection.prepare_cached(Self::SELECT)?;
-        Ok(Some(statement.query_row([key], |row| Self::from_columns(row, 0))?))
+        let head = statement.query_row([key], |row| Self::from_columns(row, 0)).optional()?;
+        head.map(Some).ok_or(Error::Corrupt)
     }
 
     /// The resource in a row, with its type and id.

@@ -35,6 +35,9 @@ const ANCHOR_AGE_MAX: Duration = Duration::from_secs(60);
 /// How long one tick builds the index: a lock waits for it.
 const BUILDING_MAX: Duration = Duration::from_millis(400);
 
+/// How long nothing is written before a tick merges: whoever writes now and then does not wait for it.
+const REST: Duration = Duration::from_secs(10);
+
 /// How deep calls of this crate go: patient data has been found 43 KiB below the top of a stack.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -68,6 +71,15 @@ pub(crate) struct Open {
     pub(crate) generation: u64,
     /// The audit sequence that the anchor outside the file names, and when it was set.
     anchored: Mutex<(i64, Duration)>,
+    rest: Mutex<Rest>,
+}
+
+/// Since when nothing was written.
+#[derive(Default)]
+struct Rest {
+    /// The end of the audit trail when it was looked at last, and since when it is.
+    since: (i64, Duration),
+    is_settled: bool,
 }
 
 /// A read-only connection and its decoder.
@@ -211,6 +223,7 @@ impl Inner {
             system_actor,
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
             anchored: Mutex::new((head, self.options.clock.monotonic())),
+            rest: Mutex::default(),
         };
         self.set_anchor(&open)?;
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
@@ -416,6 +429,7 @@ impl Inner {
         let head = writer.chain().head().sequence;
         drop(writer);
         self.build_index(open)?;
+        self.settle_index(open, head)?;
         let (anchored, at) = *open.anchored.lock().unwrap_or_else(PoisonError::into_inner);
         if head > anchored && self.options.clock.monotonic().saturating_sub(at) >= ANCHOR_AGE_MAX {
             self.set_anchor(open)?;
@@ -428,6 +442,25 @@ impl Inner {
         let started = self.options.clock.monotonic();
         while open.index.may_need_building() {
             open.writer().build_index(&open.attachments, self.now_ms())?;
+            if self.options.clock.monotonic().saturating_sub(started) >= BUILDING_MAX {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges the index for a moment, once nothing has happened for a while. Writers come in between.
+    fn settle_index(&self, open: &Open, head: i64) -> Result<()> {
+        let started = self.options.clock.monotonic();
+        let mut rest = open.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if rest.since.0 != head {
+            *rest = Rest { since: (head, started), is_settled: false };
+        }
+        if started.saturating_sub(rest.since.1) < REST {
+            return Ok(());
+        }
+        while !rest.is_settled {
+            rest.is_settled = !open.writer().settle_index(self.now_ms())?;
             if self.options.clock.monotonic().saturating_sub(started) >= BUILDING_MAX {
                 break;
             }

@@ -1,12 +1,14 @@
 //! How much is in a store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use keepwell_fhir::ResourceType;
 use rusqlite::Connection;
 
 use crate::change_feed::resource_type;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::index::Identities;
 use crate::session::Session;
 
 /// Counts and sizes of one store.
@@ -58,14 +60,12 @@ impl Session {
         let open = self.enter()?;
         let inner = &self.store.inner;
         let reader = inner.reader(&open)?;
-        let snapshot = reader.connection.unchecked_transaction()?;
-        let mut stats = Stats { types: by_type(&snapshot)?, ..Stats::default() };
+        let (snapshot, state) = open.index.read(&reader.connection)?;
+        let (types, deleted) = by_type(&snapshot, &state.identities)?;
+        let mut stats = Stats { types, deleted, ..Stats::default() };
         let count = |sql: &str| -> Result<u64> {
             Ok(snapshot.query_row(sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
         };
-        // The keys of rows are dense.
-        let rows = count("-- stats\nSELECT coalesce(max(key), 0) FROM resource")?;
-        stats.deleted = rows - stats.resources();
         stats.superseded = count("-- stats\nSELECT count(*) FROM resource_version WHERE resource > 0")?;
         stats.patients = count("-- stats\nSELECT count(*) FROM patient")?;
         stats.attachments = count("-- stats\nSELECT count(*) FROM blob")?;
@@ -79,25 +79,26 @@ impl Session {
     }
 }
 
-/// The resources of each type whose last change is no deletion.
-fn by_type(connection: &Connection) -> Result<Vec<(ResourceType, u64)>> {
+/// The resources of each type whose last change is no deletion, in the order of codes, and how many there are else.
+fn by_type(connection: &Connection, identities: &Identities) -> Result<(Vec<(ResourceType, u64)>, u64)> {
+    let mut types = BTreeMap::new();
+    identities.for_each(connection, |_, kind, _| *types.entry(kind.code()).or_insert(0_u64) += 1)?;
     let mut statement = connection.prepare(
         "-- stats::by_type
-         WITH present AS (SELECT type, count(*) AS number FROM change_log WHERE version = 1 GROUP BY type),
-              gone AS (SELECT r.type, count(*) AS number FROM change_log c JOIN resource r ON r.change = c.sequence
-                       WHERE c.operation IN (3, 4) AND c.resource = r.key GROUP BY r.type)
-         SELECT p.type, p.number - coalesce(g.number, 0) FROM present p LEFT JOIN gone g ON g.type = p.type
-         ORDER BY p.type",
+         SELECT r.type, count(*) AS number FROM change_log c JOIN resource r ON r.change = c.sequence
+         WHERE c.operation IN (3, 4) AND c.resource = r.key GROUP BY r.type",
     )?;
     let mut rows = statement.query([])?;
-    let mut types = Vec::new();
+    let mut deleted = 0;
     while let Some(row) = rows.next()? {
         let number = row.get::<_, i64>(1)?.unsigned_abs();
-        if number > 0 {
-            types.push((resource_type(row.get(0)?)?, number));
-        }
+        let left = types.get_mut(&row.get(0)?).ok_or(Error::Corrupt)?;
+        *left = left.saturating_sub(number);
+        deleted += number;
     }
-    Ok(types)
+    types.retain(|_, number| *number > 0);
+    let types = types.into_iter().map(|(code, number)| Ok((resource_type(i64::from(code))?, number)));
+    Ok((types.collect::<Result<_>>()?, deleted))
 }
 
 fn size(path: &Path) -> u64 {

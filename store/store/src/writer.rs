@@ -196,6 +196,24 @@ impl Writer {
         done
     }
 
+    /// Merges on while nothing is written; `false` when few segments are left.
+    pub(crate) fn settle_index(&mut self, now_ms: i64) -> Result<bool> {
+        let done = (|| {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let Some(next) = self.index.settle(&transaction, now_ms, &mut self.merges)? else {
+                return Ok(false);
+            };
+            transaction.commit()?;
+            self.index.publish(next);
+            Ok(true)
+        })();
+        if done.is_err() {
+            self.merges = Merges::default();
+            self.index.give_up();
+        }
+        done
+    }
+
     /// How far the index is.
     pub(crate) fn index_progress(&self) -> Result<IndexProgress> {
         Ok(self.index.state(&self.connection)?.progress(self.position.last_change))

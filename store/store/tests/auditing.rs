@@ -117,7 +117,7 @@ const SESSION: [Call; 30] = [
 ];
 
 /// Calls of a session that show no content, or whose record another call makes: with the reason.
-const SESSION_WITHOUT: [(&str, &str); 10] = [
+const SESSION_WITHOUT: [(&str, &str); 11] = [
     ("actor", "says who acts"),
     ("store", "gives the store"),
     ("set_check_references", "sets an option of the session"),
@@ -126,6 +126,7 @@ const SESSION_WITHOUT: [(&str, &str); 10] = [
     ("stats", "numbers only"),
     ("audit_checkpoint", "a signature and a public key"),
     ("reindex", "takes stored bodies apart; shows how far it is"),
+    ("settle", "merges the index; shows nothing"),
     ("index_progress", "two numbers"),
     ("parameters", "definitions only"),
 ];

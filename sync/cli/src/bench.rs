@@ -289,7 +289,8 @@ fn import_copies(
     let lines = Lines::new(copies.lines(resources), Arc::default());
     // Links between the entries of a Bundle lead to resources, as they would after a transaction: chains follow them.
     let import = ImportOptions { rewrite_references: true, ..ImportOptions::default() };
-    let ingest = ingest::run(&store, [ImportSource::reader("copies", lines)], &import)?;
+    let mut ingest = ingest::run(&store, [ImportSource::reader("copies", lines)], &import)?;
+    ingest.settle(&store)?;
     store.lock()?;
     Ok(ingest)
 }

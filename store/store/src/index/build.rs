@@ -8,9 +8,10 @@ use keepwell_index::{Commit, Merge};
 use keepwell_search::{ParameterNumber, Term, Terms};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::merging::Step;
 use super::parameters::Custom;
 use super::tables::Tables;
-use super::transaction::{Step, merge_some};
+use super::transaction::merge_search;
 use super::{Index, State, doc};
 use crate::attachment::Attachments;
 use crate::error::{Error, Result};
@@ -82,7 +83,8 @@ pub(crate) fn step(
     } else {
         return Ok(None);
     }
-    next.snapshot = merge_some(next.snapshot, connection, now_ms, merge, Step::building(STEP_CHANGES))?;
+    let step = Step::building(STEP_CHANGES);
+    next.snapshot = merge_search(next.snapshot, connection, now_ms, merge, step)?;
     next.save(connection)?;
     Ok(Some(next))
 }

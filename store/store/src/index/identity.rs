@@ -10,25 +10,14 @@
 use std::collections::HashMap;
 
 use keepwell_fhir::ResourceType;
-use keepwell_index::{
-    BULK_FAN_OUT, Choice, Commit, Direction, Doc, FAN_OUT, Merge, Options, Snapshot, TermRange,
-};
+use keepwell_index::{Commit, Direction, Doc, Merge, Options, Snapshot, TermRange};
 use rusqlite::Connection;
 
+use super::merging::{Pace, Step, is_settled, merge_some};
 use super::tables::Tables;
 use crate::change_feed::resource_type;
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
-
-/// Blocks that a commit merges and removes beside what its own rows cause.
-const BLOCKS_MIN: u32 = 2;
-
-/// Rows for which a commit merges one block. Some 200 fill a block, which is merged four times among millions: this is
-/// three times that.
-const ROWS_A_BLOCK: u32 = 16;
-
-/// Who makes so many rows at once is going to make many more.
-const BULK_ROWS: u32 = 1_000;
 
 /// Rows that are taken in at once where they were made before there was this index.
 const CATCH_UP_ROWS: u32 = 100_000;
@@ -117,22 +106,20 @@ impl Identities {
         for (key, term) in rows {
             commit.add(doc(key)?, None, [term]).map_err(|_| Error::Corrupt)?;
         }
-        let rows = commit.documents();
+        let step = Step::after(commit.documents(), Pace::IDENTITY);
         snapshot = snapshot.append(commit, &mut tables)?;
-        let blocks = BLOCKS_MIN + rows / ROWS_A_BLOCK;
-        snapshot = snapshot.sweep(&mut tables, 2 * blocks)?;
-        if merge.is_none() {
-            let fan_out = if rows < BULK_ROWS { FAN_OUT } else { BULK_FAN_OUT };
-            *merge = snapshot.merge(Choice::Tiered(fan_out), 0);
-        }
-        if let Some(mut under_way) = merge.take() {
-            if under_way.step(&mut tables, blocks)? {
-                snapshot = under_way.finish(&snapshot, &mut tables)?;
-            } else {
-                *merge = Some(under_way);
-            }
-        }
+        snapshot = merge_some(snapshot, &mut tables, merge, step, |_| Ok(0))?;
         Ok(Self { snapshot, added: HashMap::new() })
+    }
+
+    /// Merges on while nothing is written; none when nothing is left to do.
+    pub(super) fn settle(&self, connection: &Connection, merge: &mut Option<Merge>) -> Result<Option<Self>> {
+        if is_settled(&self.snapshot, merge.as_ref()) {
+            return Ok(None);
+        }
+        let mut tables = Tables::identity(connection);
+        let snapshot = merge_some(self.snapshot.clone(), &mut tables, merge, Step::settling(), |_| Ok(0))?;
+        Ok(Some(Self { snapshot, added: HashMap::new() }))
     }
 
     /// Takes in the next rows that were made before there was this index; none when all are in.

@@ -11,6 +11,7 @@
 
 mod build;
 mod identity;
+mod merging;
 mod parameters;
 mod tables;
 mod transaction;
@@ -25,8 +26,10 @@ use rusqlite::{Connection, params};
 
 pub use self::build::IndexProgress;
 pub(crate) use self::identity::Identities;
+use self::merging::{Step, is_settled};
 pub(crate) use self::parameters::Known;
 pub(crate) use self::tables::Tables;
+use self::transaction::merge_search;
 pub(crate) use self::transaction::{IndexTransaction, Merges};
 pub(crate) use self::view::View;
 use crate::attachment::Attachments;
@@ -178,6 +181,29 @@ impl Index {
         self.remove_remains(&base, connection)?;
         let Some(identities) = base.identities.catch_up(connection, merge)? else { return Ok(None) };
         let next = State { generation: base.generation + 1, identities, ..State::clone(&base) };
+        next.save(connection)?;
+        Ok(Some(next))
+    }
+
+    /// Merges on while nothing is written, in a transaction that is open on `connection`; the state to share once it is
+    /// committed, `None` when few segments are left.
+    pub(crate) fn settle(
+        &self,
+        connection: &Connection,
+        now_ms: i64,
+        merges: &mut Merges,
+    ) -> Result<Option<State>> {
+        let base = self.state(connection)?;
+        self.remove_remains(&base, connection)?;
+        let mut next = State::clone(&base);
+        let identities = base.identities.settle(connection, &mut merges.identity)?;
+        if identities.is_none() && is_settled(&base.snapshot, merges.search.as_ref()) {
+            return Ok(None);
+        }
+        next.identities = identities.unwrap_or(next.identities);
+        let step = Step::settling();
+        next.snapshot = merge_search(next.snapshot, connection, now_ms, &mut merges.search, step)?;
+        next.generation += 1;
         next.save(connection)?;
         Ok(Some(next))
     }

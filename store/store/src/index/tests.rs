@@ -221,6 +221,23 @@ fn every_id_leads_to_one_row_within_a_transaction_between_merges_and_after_a_res
     let (segments, pending): (u32, u32) =
         open.writer().connection().query_row(tables, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(segments >= 1 && pending >= 1, "both ways of keeping them were asked: {segments}, {pending}");
+    drop(open);
+    session.settle().unwrap();
+    let open = store.inner.enter(None).unwrap();
+    let segments = |index: &str| -> u32 {
+        let sql = format!("SELECT count(*) FROM {index}_segment");
+        open.writer().connection().query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    assert!(segments("identity") <= 2 && segments("search") <= 2, "the index is at rest");
+    check_ids(&session, &ids);
+    assert_eq!(session.search("Patient?_summary=count").unwrap().total, Some(5_050));
+    session.settle().unwrap();
+    assert!(
+        session
+            .verify(crate::VerifyOptions { index: true, ..Default::default() }, &mut |_| ())
+            .unwrap()
+            .is_sound()
+    );
 }
 
 #[test]

@@ -3,35 +3,18 @@
 use std::sync::Arc;
 
 use keepwell_fhir::ResourceType;
-use keepwell_index::{BULK_FAN_OUT, Choice, Commit, FAN_OUT, Merge, Snapshot};
+use keepwell_index::{Choice, Commit, Merge, Snapshot};
 use keepwell_search::TermList;
 use roaring::RoaringBitmap;
 use rusqlite::Connection;
 
+use super::merging::{Pace, Step, merge_some};
 use super::tables::Tables;
 use super::{Identities, Index, Known, State, doc};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::id_key::IdKey;
 use crate::search::{LINK_AGE_MAX_MS, custom, first_change_at};
-
-/// Blocks that a commit merges beside what its own documents cause. A thousand single commits make a segment of some 30
-/// blocks, which is merged three or four times in its life: this is many times that, and little to wait for.
-const MERGED_BLOCKS_MIN: u32 = 2;
-
-/// Documents for which a commit merges one block. Some 25 documents fill a block, which is merged up to six times among
-/// millions: all merges keep up with this, and no commit waits long for one.
-const DOCUMENTS_A_MERGED_BLOCK: u32 = 4;
-
-/// Who commits so many documents at once is going to write many more, ...
-const BULK_DOCUMENTS: u32 = 1_000;
-
-/// ... and merges half as often, evenly: an import is as fast as its slower half, preparing or writing, and one commit
-/// with much to merge makes both wait.
-const DOCUMENTS_A_MERGED_BLOCK_IN_BULK: u32 = 8;
-
-/// Blocks that are removed at most for each that may be merged, so that removing keeps up.
-const SWEPT_FOR_MERGED: u32 = 2;
 
 const CHANGES_OF: &str = "
     -- IndexTransaction::erase
@@ -196,8 +179,8 @@ impl IndexTransaction {
             next.covered = doc(last_change)?;
             self.flushed(connection)?;
             if self.erased.is_empty() {
-                let step = Step::after(self.documents);
-                self.snapshot = merge_some(self.snapshot, connection, now_ms, &mut merges.search, step)?;
+                let step = Step::after(self.documents, Pace::SEARCH);
+                self.snapshot = merge_search(self.snapshot, connection, now_ms, &mut merges.search, step)?;
             } else {
                 merges.search = None;
                 self.purge(connection)?;
@@ -226,60 +209,17 @@ impl IndexTransaction {
     }
 }
 
-/// How much a transaction merges.
-#[derive(Clone, Copy)]
-pub(super) struct Step {
-    /// Blocks that are written at most.
-    blocks: u32,
-    /// So many neighbours become one segment.
-    fan_out: u32,
-}
-
-impl Step {
-    /// After a commit of so many documents.
-    fn after(documents: u32) -> Self {
-        let is_bulk = documents >= BULK_DOCUMENTS;
-        let (documents_a_block, fan_out) = if is_bulk {
-            (DOCUMENTS_A_MERGED_BLOCK_IN_BULK, BULK_FAN_OUT)
-        } else {
-            (DOCUMENTS_A_MERGED_BLOCK, FAN_OUT)
-        };
-        Self { blocks: MERGED_BLOCKS_MIN + documents / documents_a_block, fan_out }
-    }
-
-    /// While an index is built, with nobody waiting.
-    pub(super) const fn building(blocks: u32) -> Self {
-        Self { blocks, fan_out: BULK_FAN_OUT }
-    }
-}
-
-/// Goes on with the merge under way, or begins the next one: until it is done, or so many blocks are written.
-pub(super) fn merge_some(
+/// Goes on merging the search index.
+pub(super) fn merge_search(
     snapshot: Snapshot,
     connection: &Connection,
     now_ms: i64,
     merge: &mut Option<Merge>,
     step: Step,
 ) -> Result<Snapshot> {
-    let Step { blocks, fan_out } = step;
-    let mut tables = Tables::search(connection);
-    // Blocks of merged segments go once no reader has a state with them.
-    let snapshot = match snapshot.garbage_blocks() {
-        0 => snapshot,
-        _ => snapshot.sweep(&mut tables, blocks.saturating_mul(SWEPT_FOR_MERGED))?,
-    };
-    let choice = Choice::Tiered(fan_out);
-    if merge.is_none() && snapshot.merge(choice, 0).is_some() {
-        // Only now is it worth asking which superseded versions no link to a page can lead to any more.
+    merge_some(snapshot, &mut Tables::search(connection), merge, step, |snapshot| {
+        // No link to a page can lead to what was superseded before.
         let time = keepwell_fhir::Instant::from_ms(now_ms.saturating_sub(LINK_AGE_MAX_MS));
-        let horizon = first_change_at(connection, snapshot.last(), time)?.saturating_sub(1);
-        *merge = snapshot.merge(choice, horizon);
-    }
-    if let Some(mut under_way) = merge.take() {
-        if under_way.step(&mut tables, blocks)? {
-            return Ok(under_way.finish(&snapshot, &mut tables)?);
-        }
-        *merge = Some(under_way);
-    }
-    Ok(snapshot)
+        Ok(first_change_at(connection, snapshot.last(), time)?.saturating_sub(1))
+    })
 }

@@ -153,10 +153,8 @@ impl Executor<'_> {
             return Ok(docs);
         }
         let mut kept = RoaringBitmap::new();
-        for doc in docs {
-            if types.contains(&self.documents.identity(doc)?.0) {
-                kept.insert(doc);
-            }
+        for kind in types {
+            kept |= self.view.postings_among(Term::of_type(*kind).bytes(), &docs)?;
         }
         Ok(kept)
     }

@@ -115,6 +115,17 @@ impl Session {
         writer.index_progress()
     }
 
+    /// Merges what many commits have left of the index into few pieces, which are searched faster. The store does so by
+    /// itself while it is open and nothing is written for a while; this is for a host that wants it sooner, after an
+    /// import. Writers come in between.
+    ///
+    /// # Errors
+    /// Those of the database. What was done before stays.
+    pub fn settle(&self) -> Result<()> {
+        while self.enter()?.writer().settle_index(self.store.inner.now_ms())? {}
+        Ok(())
+    }
+
     /// How far the index is.
     ///
     /// # Errors

@@ -39,6 +39,14 @@ impl Ingest {
         self.resources as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// Brings the index to rest, which counts as a part of the import.
+    pub(super) fn settle(&mut self, store: &Store) -> Result<()> {
+        let started = Instant::now();
+        session(store)?.settle()?;
+        self.elapsed += started.elapsed();
+        Ok(())
+    }
+
     /// The rate of the last tenth of the resources against that of the first. It compares the store with itself only
     /// where both tenths hold the same kinds of resources.
     pub(super) fn tail_vs_head(&self) -> f64 {

@@ -111,6 +111,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
         for file in &files {
             reports.push((file.display().to_string(), import_file(session, file, &options)?));
         }
+        session.settle()?;
         Ok(reports)
     })?;
     context.out.show(
