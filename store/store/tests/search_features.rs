@@ -447,6 +447,96 @@ fn order_totals_and_parts_are_as_asked_for() {
 }
 
 #[test]
+fn tags_labels_sources_and_logical_references_are_searched_by() {
+    let home = Home::new();
+    let session = home.session();
+    let observation = ResourceType::parse("Observation").unwrap();
+    let put = |id: &str, meta: &str, subject: &str| {
+        let body = format!(
+            r#"{{"resourceType":"Observation","id":"{id}","meta":{{{meta}}},"status":"final",
+            "code":{{"text":"weight"}},"subject":{subject}}}"#
+        );
+        session.update(observation, id, body.as_bytes(), Precondition::None).unwrap();
+    };
+    put(
+        "tagged",
+        r#""tag":[{"system":"urn:tags","code":"Ward-3"},{"code":"plain"}],"source":"http://lab.example/feed/7#run""#,
+        r#"{"identifier":{"system":"urn:mrn","value":"A1"}}"#,
+    );
+    put(
+        "labelled",
+        r#""security":[{"system":"urn:labels","code":"R","display":"restricted"}],"source":"http://lab.example/feed""#,
+        r#"{"reference":"Patient/p1","identifier":{"value":"A1"}}"#,
+    );
+    put("plain", r#""profile":["urn:profile"]"#, r#"{"reference":"Patient/A1"}"#);
+    check(
+        &session,
+        &[
+            ("Observation?_tag=urn:tags|Ward-3", "tagged", "labelled plain"),
+            ("Observation?_tag=ward-3", "tagged", "labelled plain"),
+            ("Observation?_tag=|plain", "tagged", "labelled plain"),
+            ("Observation?_tag=|Ward-3", "", "tagged"),
+            ("Observation?_tag:not=Ward-3", "labelled plain", "tagged"),
+            ("Observation?_tag:missing=true", "labelled plain", "tagged"),
+            ("?_type=Observation&_tag=plain", "Observation/tagged", "Observation/plain"),
+            ("Observation?_security=urn:labels|R", "labelled", "tagged plain"),
+            ("Observation?_security=urn:labels|", "labelled", "tagged plain"),
+            ("Observation?_security=urn:other|R", "", "labelled"),
+            ("Observation?_security:text=restr", "labelled", "tagged plain"),
+            ("Observation?_source=http://lab.example/feed", "labelled", "tagged plain"),
+            ("Observation?_source=http://lab.example/feed/7#run", "tagged", "labelled plain"),
+            ("Observation?_source:below=http://lab.example/feed", "tagged labelled", "plain"),
+            ("Observation?_source:missing=true", "plain", "tagged labelled"),
+            ("Observation?subject:identifier=urn:mrn|A1", "tagged", "labelled plain"),
+            ("Observation?subject:identifier=A1", "tagged labelled", "plain"),
+            ("Observation?subject:identifier=|A1", "labelled", "tagged plain"),
+            ("Observation?subject:identifier=urn:mrn|", "tagged", "labelled plain"),
+            ("Observation?subject=A1", "plain", "tagged labelled"),
+            (
+                "Observation?_tag=Ward-3&subject:identifier=urn:mrn|A1&_source:below=http://lab.example",
+                "tagged",
+                "",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_named_query_that_is_not_known_is_refused() {
+    let home = Home::new();
+    for handling in [Handling::Strict, Handling::Lenient] {
+        let refused = home.session().search_with("Patient?_query=current-high-risk&family=a", handling);
+        assert!(matches!(refused, Err(Error::Search(SearchError::Query(QueryError::Unsupported { .. })))));
+    }
+}
+
+/// Resources of which a third, a fortieth and none are found by a reverse chain.
+#[test]
+fn an_estimate_is_near_the_number() {
+    let home = Home::new();
+    let session = home.session();
+    let mut lines = String::new();
+    for number in 0..6_000 {
+        lines += &format!("{{\"resourceType\":\"Patient\",\"id\":\"p{number}\"}}\n");
+        for (code, every, of_each) in [("often", 3, 4), ("seldom", 40, 1)] {
+            for _ in 0..if number % every == 0 { of_each } else { 0 } {
+                lines += &format!(
+                    "{{\"resourceType\":\"Observation\",\"status\":\"final\",\"code\":{{\"coding\":[{{\"code\":\"{code}\"}}]}},\"subject\":{{\"reference\":\"Patient/p{number}\"}}}}\n"
+                );
+            }
+        }
+    }
+    let options = ImportOptions { accept_invalid: true, ..ImportOptions::default() };
+    session.import(ImportSource::reader("lines", lines.as_bytes()), &options, &mut |_| ()).unwrap();
+    for (code, number) in [("often", 2_000), ("seldom", 150), ("never", 0)] {
+        let url = format!("Patient?_has:Observation:patient:code={code}&_count=5");
+        assert_eq!(search(&session, &format!("{url}&_total=accurate")).total, Some(number));
+        let estimate = search(&session, &format!("{url}&_total=estimate")).total.unwrap();
+        assert!((number / 2..=number * 2).contains(&estimate), "{code}: {estimate} of {number}");
+    }
+}
+
+#[test]
 fn a_stored_search_parameter_is_searched_by() {
     let home = Home::new();
     let session = home.session();

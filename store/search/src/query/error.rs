@@ -115,14 +115,12 @@ impl QueryError {
     }
 
     /// Whether lenient handling may leave the parameter out (R4 search.html#errors): it is not known, as opposed to
-    /// being asked for wrongly.
-    pub(crate) const fn is_unknown(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownParameter { .. }
-                | Self::UnknownModifier { .. }
-                | Self::Unsupported { .. }
-                | Self::Empty { .. }
-        )
+    /// being asked for wrongly. A named query is never left out (R4 search.html#query).
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self {
+            Self::UnknownParameter { .. } | Self::UnknownModifier { .. } | Self::Empty { .. } => true,
+            Self::Unsupported { parameter, .. } => parameter != "_query",
+            _ => false,
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::order::{Orderer, Placed};
 use super::page::{SearchEntry, SearchPage};
 use super::record::Record;
 use super::set::Set;
-use super::walk::{Asked, is_promising, walk};
+use super::walk::{Asked, expected, is_promising, walk};
 use crate::audit::Action;
 use crate::error::{Error, Result};
 use crate::index::{IndexProgress, State, View};
@@ -375,7 +375,9 @@ impl<'x, 'e> Search<'x, 'e> {
         };
         let total = match (link, self.query.total) {
             (Some(link), _) => link.total,
-            (None, Some(Total::Estimate)) => Some(self.executor.expected(&plan, kind)?),
+            (None, Some(Total::Estimate)) => {
+                Some(expected(self.executor, &plan, kind, |doc| oracle.matches(&self.query, doc))?)
+            }
             _ => None,
         };
         self.answer(found, total, link, count).map(Some)

@@ -45,6 +45,12 @@ const INNER_MAX: f64 = 20_000.0;
 /// Fewer than this are not worth a walk.
 const SEARCHED_MIN: u64 = 1_000;
 
+/// Versions that are asked for an estimate.
+const SAMPLED: u64 = 200;
+
+/// So many of them have to match, or they say too little.
+const FOUND_MIN: u64 = 4;
+
 /// How much better a walk must look before it is tried.
 const ADVANTAGE: f64 = 2.0;
 
@@ -102,10 +108,7 @@ pub(super) fn is_promising(executor: &Executor<'_>, asked: &Asked<'_>) -> Result
 }
 
 fn outset<'a>(executor: &Executor<'_>, asked: &Asked<'a>) -> Result<Option<Outset<'a>>> {
-    let plans = match asked.plan {
-        Plan::And(plans) => &plans[..],
-        plan => std::slice::from_ref(plan),
-    };
+    let plans = parts_of(asked.plan);
     // Most searches read little, and are not kept waiting by what follows.
     if !executor.may_be_costly(asked.plan) {
         return Ok(None);
@@ -120,7 +123,7 @@ fn outset<'a>(executor: &Executor<'_>, asked: &Asked<'a>) -> Result<Option<Outse
             whole.push((outlook.share, plan));
         } else {
             all = Outlook { cost: all.cost + outlook.cost, share: all.share * outlook.share };
-            parts.push(Part { plan, sources: None, yes: RoaringBitmap::new(), no: RoaringBitmap::new() });
+            parts.push(Part::new(plan));
         }
     }
     let expected = asked.wanted as f64 / all.share.max(1e-9) * cost::BODY;
@@ -148,11 +151,7 @@ pub(super) fn walk(
     if docs.len() < SEARCHED_MIN {
         return Ok(None);
     }
-    for part in &mut parts {
-        if let Plan::Has { source, plan, .. } = part.plan {
-            part.sources = Some(executor.evaluate(plan, &Scope::Types(vec![*source]))?);
-        }
-    }
+    parts.iter_mut().try_for_each(|part| part.find_sources(executor))?;
     let mut walk = Walk { executor, kind: asked.kind, parts, left };
     let has_given_up = Cell::new(false);
     let check = |doc| match walk.asks(doc)? {
@@ -167,6 +166,46 @@ pub(super) fn walk(
     match orderer.run(&docs, asked.after) {
         Err(_) if has_given_up.get() => Ok(None),
         found => found.map(Some),
+    }
+}
+
+/// About how many resources of a type a plan finds: some from all over are asked. Where hardly any of them
+/// belongs, the counts of terms say more. `confirm` says of a version that may match whether it does.
+pub(super) fn expected(
+    executor: &Executor<'_>,
+    plan: &Plan,
+    kind: ResourceType,
+    confirm: impl Fn(u32) -> Result<bool>,
+) -> Result<u64> {
+    let all = executor.all(&Scope::Types(vec![kind]))?;
+    let mut parts: Vec<Part<'_>> = parts_of(plan).iter().map(Part::new).collect();
+    parts.iter_mut().try_for_each(|part| part.find_sources(executor))?;
+    let mut walk = Walk { executor, kind, parts, left: u64::MAX };
+    let sampled = all.len().min(SAMPLED);
+    let mut found = 0;
+    for nth in 0..sampled {
+        // By the golden ratio: spread evenly, and in step with no pattern of the data.
+        let spread = u128::from(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let place = u32::try_from((spread * u128::from(all.len())) >> 64).unwrap_or(u32::MAX);
+        let Some(doc) = all.select(place) else { continue };
+        let answer = walk.asks(doc)?.unwrap_or(Answer::exact(false));
+        found += u64::from(answer.sure || answer.may && confirm(doc)?);
+    }
+    let of_all = |found: u64| (found * all.len()).div_ceil(sampled.max(1));
+    if found >= FOUND_MIN {
+        return Ok(of_all(found));
+    }
+    let share = executor.outlook(plan, all.len().max(1))?.share;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to all")]
+    let by_counts = (share * all.len() as f64).round() as u64;
+    Ok(by_counts.clamp(of_all(found) / 2, of_all(found + FOUND_MIN)))
+}
+
+/// The conditions that all have to hold.
+fn parts_of(plan: &Plan) -> &[Plan] {
+    match plan {
+        Plan::And(plans) => plans,
+        plan => std::slice::from_ref(plan),
     }
 }
 
@@ -207,7 +246,18 @@ impl Walk<'_, '_> {
     }
 }
 
-impl Part<'_> {
+impl<'p> Part<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        Self { plan, sources: None, yes: RoaringBitmap::new(), no: RoaringBitmap::new() }
+    }
+
+    fn find_sources(&mut self, executor: &Executor<'_>) -> Result<()> {
+        if let Plan::Has { source, plan, .. } = self.plan {
+            self.sources = Some(executor.evaluate(plan, &Scope::Types(vec![*source]))?);
+        }
+        Ok(())
+    }
+
     fn asks(&mut self, executor: &Executor<'_>, kind: ResourceType, doc: u32) -> Result<Answer> {
         if let (Plan::Has { parameter, .. }, Some(sources)) = (self.plan, &self.sources) {
             let scope = Scope::Within(std::iter::once(doc).collect());
@@ -266,15 +316,6 @@ impl Executor<'_> {
             Plan::Not(plan) | Plan::Candidates(plan) => self.may_be_costly(plan),
             _ => false,
         }
-    }
-
-    /// About how many resources of a type a plan finds.
-    pub(super) fn expected(&self, plan: &Plan, kind: ResourceType) -> Result<u64> {
-        let all = self.view.count(Term::of_type(kind).bytes())?;
-        let share = self.outlook(plan, all.max(1))?.share;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to all")]
-        let expected = (share * all as f64).round() as u64;
-        Ok(expected)
     }
 
     /// What it would cost to make the set of a plan, and how large it would be, of so many resources.
