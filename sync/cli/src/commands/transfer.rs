@@ -104,6 +104,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
         resume: !args.from_start,
         on_error: if args.skip_errors { OnError::Skip } else { OnError::Stop },
         batch: args.batch,
+        ..ImportOptions::default()
     };
     let files = files::listed(&args.files)?;
     let reports = context.with(|session| {
