@@ -1,0 +1,265 @@
+// The journey of bindings/journey.md in Kotlin. Arguments: an empty folder, two invitations. At the end it asks whoever
+// runs it for an order to wipe, with a line "wipe".
+
+import java.io.File
+import keepwell.*
+import kotlin.system.exitProcess
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+
+const val PASSCODE = "correct horse"
+const val PHRASE = "a passphrase of some length"
+
+fun check(condition: Boolean, what: String) {
+    if (!condition) throw AssertionError(what)
+}
+
+suspend fun refused(code: Int, actor: Actor, call: suspend () -> Unit) {
+    try {
+        call()
+    } catch (error: KeepwellException) {
+        check(error.code == code && error.actor == actor, "$error instead of $code")
+        return
+    }
+    throw AssertionError("nothing refused instead of $code")
+}
+
+fun patient(id: String, active: Boolean) = """{"resourceType":"Patient","id":"$id","active":$active}"""
+
+fun flag(word: String) =
+    """{"resourceType":"Flag","id":"f","status":"active","code":{"text":"$word"},"subject":{"reference":"Patient/p1"}}"""
+
+class MemoryKeychain : HostKeychain {
+    val secrets = mutableMapOf<String, ByteArray>()
+
+    @Synchronized override fun get(name: String): ByteArray? = secrets[name]
+    @Synchronized override fun set(name: String, secret: ByteArray) { secrets[name] = secret }
+    @Synchronized override fun remove(name: String) { secrets.remove(name) }
+    @Synchronized override fun names(): List<String> = secrets.keys.toList()
+}
+
+class Log : Logger {
+    val lines = mutableListOf<Pair<LogLevel, Int>>()
+
+    @Synchronized override fun log(level: LogLevel, code: Int, line: String) { lines.add(level to code) }
+}
+
+class Commits : ChangeListener {
+    val seen = mutableListOf<Change>()
+
+    @Synchronized override fun changed(changes: List<Change>) { seen.addAll(changes) }
+    override fun ended() {}
+}
+
+class Throwing : ProgressListener {
+    override fun progress(done: Long, bytes: Long, totalBytes: Long?): Unit = throw IllegalStateException("of the app")
+}
+
+fun options(folder: File, name: String, keychain: KeychainChoice) =
+    StoreOptions(File(folder, name).path, "journey", "tablet 1", keychain, memorySecurity = false)
+
+/** Opens, locks, recovers and rotates; leaves a store that its passcode opens. */
+suspend fun keys(folder: File): Store {
+    val keychain = MemoryKeychain()
+    val choice = KeychainChoice.Host(keychain)
+    val made = Store.create(options(folder, "store", choice), PASSCODE)
+    check(made.directory().endsWith("store") && keychain.secrets.isNotEmpty(), "the host's keychain has the secret")
+    val vault = made.vault()
+    val ended = made.session("dr.jones")
+    vault.lock()
+    check(made.state() == StoreState.LOCKED, "it is locked")
+    refused(201, Actor.PERSON) { ended.read("Patient", "p") }
+    refused(205, Actor.PERSON) { vault.unlock("wrong") }
+    vault.unlock(PASSCODE)
+    vault.excludeFromBackups()
+    val session = made.session("dr.jones")
+    refused(205, Actor.PERSON) { vault.setPasscode(session, "wrong", "other") }
+    vault.setPasscode(session, PASSCODE, "other")
+    vault.removePasscode(session, "other")
+    vault.setPasscode(session, null, PASSCODE)
+    vault.setRecovery(session, PASSCODE, PHRASE)
+    vault.rotateKey(session, PASSCODE)
+    vault.rotateDatabaseKey(session, PASSCODE)
+    vault.suspend()
+    vault.resume(PASSCODE)
+    vault.lock()
+    // The keychain loses everything: the passphrase opens.
+    listOf(session, ended, vault, made).forEach { it.destroy() }
+    keychain.secrets.clear()
+    val lost = Store.open(options(folder, "store", choice))
+    refused(211, Actor.PERSON) { lost.vault().unlock(PASSCODE) }
+    lost.destroy()
+    System.gc()
+    return Store.recover(options(folder, "store", choice), PHRASE, PASSCODE)
+}
+
+suspend fun records(folder: File, store: Store) {
+    val commits = Commits()
+    val subscription = store.listen(commits)
+    store.session("dr.jones") { session ->
+        val watching = runBlocking {
+            val first = async(Dispatchers.Default) { session.watch("Patient?active=true").first() }
+            val commit = async(Dispatchers.Default) { store.commits().map { it.id }.first() }
+            Thread.sleep(300)
+            session.work { update("Patient", "p", patient("p", true), ifAbsent = true) }
+            withTimeout(10_000) { first.await() to commit.await() }
+        }
+        check(watching.first.kind == LiveKind.ADDED && watching.second == "p", "the live query tells")
+        check(session.patch("Patient", "p", PatchFormat.MERGE, """{"active":false}""", 1).version == 2L, "patched")
+        refused(103, Actor.CALLER) { session.patch("Patient", "p", PatchFormat.MERGE, "{}", 1) }
+        check("true" in session.vread("Patient", "p", 1) && "false" in session.read("Patient", "p"), "versions")
+        val made = session.create("Patient", """{"resourceType":"Patient","gender":"female"}""", "gender=female")
+        check(made.operation == Operation.CREATE, "created")
+        try {
+            session.create("Patient", """{"resourceType":"Patient","birthDate":"soon"}""")
+            throw AssertionError("an invalid date was taken")
+        } catch (error: KeepwellException.Caller) {
+            check(error.code == 109 && "birthDate" in error.outcome && "soon" !in error.outcome, "the place, not the value")
+        }
+        check("history" in session.history("Patient", "p", 1).bundle, "history")
+        val bundle = """{"resourceType":"Bundle","type":"transaction","entry":[{"resource":${patient("b", true)},
+            "request":{"method":"PUT","url":"Patient/b"}}]}"""
+        check("transaction-response" in session.bundle(bundle), "a transaction")
+        check(session.matches("Patient?_count=1").toList().size == 3, "pages")
+        check("searchset" in session.searchBundle("Patient?active=true"), "a Bundle")
+        refused(301, Actor.CALLER) { session.search("Patient?colour=red") }
+        check(session.search("Patient?colour=red", true).outcome!!.contains("colour"), "lenient")
+        check(session.explainSearch("Patient?active=true").isNotEmpty(), "explained")
+        session.addSearchParameter(
+            """{"resourceType":"SearchParameter","url":"http://example.org/p","name":"p","status":"active","description":"d",
+            "code":"deceased-flag","base":["Patient"],"type":"token","expression":"Patient.deceased.ofType(boolean)"}""",
+        )
+        session.live("Patient?gender=female").use { check(it.next(0).single().id == made.id, "what is found now is told") }
+        store.changes().use { check(it.next(0).isEmpty(), "nothing commits") }
+        session.delete("Patient", made.id)
+        refused(102, Actor.CALLER) { session.read("Patient", made.id) }
+        session.purge("Patient", made.id, "asked for", PASSCODE)
+        check(session.purgePatient("b", "asked for", PASSCODE) == 1L, "purged")
+
+        val lines = File(folder, "patients.ndjson")
+        lines.writeText((0 until 250).joinToString("\n") { patient("i$it", true) } + "\n{}\n")
+        val steps = session.importing(lines.path, ImportOptions(skipRefused = true)).toList()
+        val report = (steps.last() as Step.Done).report
+        check(steps.size > 1 && report.created == 250L && report.refusals.single().record == 251L, "imported: $steps")
+        check(session.importFile(lines.path, ImportOptions(skipRefused = true)).unchanged == 250L, "the same again")
+        check(session.importText("again", patient("i0", true), ImportOptions(), Throwing()).unchanged == 1L, "a listener throws")
+
+        val photo = ByteArray(100_000) { (it % 251).toByte() }
+        val attachments = session.attachments()
+        val added = attachments.add("image/png", photo)
+        check(attachments.read("Binary", added.id).contentEquals(photo), "the photo")
+        val file = File(folder, "photo.png")
+        check(attachments.save("Binary", added.id, file.path) == 100_000L, "saved")
+        check(attachments.addFile("image/png", file.path).id != added.id, "attached from a file")
+
+        val audit = session.audit()
+        check("AuditEvent" in audit.page(5).events.first(), "the trail")
+        check(audit.verify().let { it.isSound && it.isAuditWhole && it.attachments == 1L }, "verified")
+        check(session.exportFile(File(folder, "out.ndjson").path, PASSCODE) > 250, "exported")
+        session.archiveFile(File(folder, "archive").path, PASSCODE, PHRASE)
+        check(session.stats().resources > 250 && store.changesAfter(0, 10).size == 10, "counted")
+    }
+    subscription.end()
+    check(commits.seen.any { it.id == "p" && it.operation == Operation.CREATE }, "the listener heard")
+    val restored = Store.restore(options(folder, "restored", KeychainChoice.Memory), File(folder, "archive").path, PHRASE)
+    check(restored.session("dr.jones").read("Patient", "p").contains("false"), "restored")
+    restored.vault().erase()
+    check(restored.state() == StoreState.ERASED, "erased")
+}
+
+suspend fun device(folder: File, name: String, invitation: String): Pair<Store, Sync> {
+    val store = Store.create(options(folder, name, KeychainChoice.Memory))
+    val sync = store.sync(name)
+    refused(417, Actor.OPERATOR) { sync.round() }
+    refused(470, Actor.OPERATOR) { sync.enrol("no invitation", name) }
+    check(sync.enrol(invitation, name) == sync.status().device, "enrolled")
+    return store to sync
+}
+
+suspend fun conflict(one: Session, two: Session, syncs: Pair<Sync, Sync>, mine: String, theirs: String): Conflict {
+    one.update("Flag", "f", flag(theirs))
+    two.update("Flag", "f", flag(mine))
+    syncs.first.round()
+    syncs.second.round()
+    return syncs.second.conflicts().single()
+}
+
+suspend fun sync(folder: File, invitations: List<String>) {
+    val (storeOne, syncOne) = device(folder, "one", invitations[0])
+    val (storeTwo, syncTwo) = device(folder, "two", invitations[1])
+    val (one, two) = storeOne.session("one") to storeTwo.session("two")
+    val syncs = syncOne to syncTwo
+    syncOne.setLocalTypes(listOf("Basic"))
+    one.update("Patient", "p1", patient("p1", true))
+    one.update("Flag", "f", flag("first"))
+    check((syncOne.rounds().toList().last() as Step.Done).report.sent == 2L, "sent")
+    check(syncTwo.round().received == 2L, "received")
+
+    val found = conflict(one, two, syncs, mine = "dog", theirs = "cat")
+    val details = found.details()
+    check(details.kind == ConflictKind.CONFLICT && "dog" in details.mine!! && "cat" in details.theirs!!, "both sides")
+    found.takeMine()
+    refused(421, Actor.OPERATOR) { found.takeMine() }
+    syncTwo.round()
+    syncOne.round()
+    check("dog" in one.read("Flag", "f"), "the decision is everybody's")
+    conflict(one, two, syncs, mine = "rat", theirs = "cow").keepTheirs()
+    check("cow" in two.read("Flag", "f"), "theirs stays")
+    conflict(one, two, syncs, mine = "hen", theirs = "fox").takeEdited(flag("hen and fox"))
+    syncTwo.round()
+    syncOne.round()
+
+    syncOne.setPolicy(metered = true)
+    syncOne.start()
+    syncTwo.start()
+    val came = runBlocking {
+        val change = async(Dispatchers.Default) { storeTwo.commits().take(1).toList() }
+        Thread.sleep(300)
+        one.update("Flag", "f", flag("by itself"))
+        syncTwo.nudge()
+        withTimeout(20_000) { change.await() }
+    }
+    check(came.single().id == "f" && syncOne.status().isRunning, "sync goes on by itself")
+    syncOne.stop()
+    syncTwo.stop()
+    syncOne.cancel()
+    println("wipe")
+    check(readln() == "ordered", "whoever runs this has ordered it")
+    refused(423, Actor.OPERATOR) { syncTwo.round() }
+    check(storeTwo.state() == StoreState.ERASED, "wiped")
+}
+
+suspend fun errors(log: Log) {
+    val codes = errorCodes()
+    for (row in codes) {
+        val actor = when (row.code / 100) {
+            1, 3 -> Actor.CALLER
+            2 -> Actor.PERSON
+            4, 5 -> Actor.OPERATOR
+            else -> Actor.KEEPWELL
+        }
+        refused(row.code, actor) { rehearseError(row.code) }
+        check(log.lines.last().second == row.code, "the logger is told")
+    }
+    println("${codes.size} codes were thrown as exceptions")
+}
+
+fun main(arguments: Array<String>): Unit = runBlocking {
+    val folder = File(arguments[0])
+    val log = Log()
+    setLogger(log)
+    errors(log)
+    val store = keys(folder)
+    records(folder, store)
+    store.vault().erase()
+    sync(folder, arguments.drop(1))
+    setLogger(null)
+    println("the journey held in Kotlin with ${version()}")
+    exitProcess(0)
+}

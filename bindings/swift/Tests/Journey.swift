@@ -1,0 +1,321 @@
+// The journey of bindings/journey.md in Swift. Arguments: an empty folder, two invitations. At the end it asks whoever
+// runs it for an order to wipe, with a line "wipe".
+
+import Foundation
+import Keepwell
+
+let passcode = "correct horse"
+let phrase = "a passphrase of some length"
+
+struct Broken: Error { let what: String }
+
+func check(_ condition: Bool, _ what: String) throws {
+    if !condition { throw Broken(what: what) }
+}
+
+func refused(_ code: Int32, _ actor: Actor, _ call: () async throws -> Void) async throws {
+    do {
+        try await call()
+    } catch let error as KeepwellError {
+        return try check(error.code == code && error.actor == actor, "\(error) instead of \(code)")
+    }
+    throw Broken(what: "nothing refused instead of \(code)")
+}
+
+func patient(_ id: String, _ active: Bool) -> String {
+    #"{"resourceType":"Patient","id":"\#(id)","active":\#(active)}"#
+}
+
+func flag(_ word: String) -> String {
+    #"{"resourceType":"Flag","id":"f","status":"active","code":{"text":"\#(word)"},"subject":{"reference":"Patient/p1"}}"#
+}
+
+struct Patient: Resource {
+    static let resourceType = "Patient"
+    var id: String?
+    var gender: String?
+    var active: Bool?
+}
+
+final class MemoryKeychain: HostKeychain, @unchecked Sendable {
+    private let lock = NSLock()
+    private var secrets: [String: Data] = [:]
+
+    func get(name: String) throws -> Data? { lock.withLock { secrets[name] } }
+    func set(name: String, secret: Data) throws { lock.withLock { secrets[name] = secret } }
+    func remove(name: String) throws { _ = lock.withLock { secrets.removeValue(forKey: name) } }
+    func names() throws -> [String] { lock.withLock { Array(secrets.keys) } }
+    func forget() { lock.withLock { secrets = [:] } }
+}
+
+final class Log: Logger, @unchecked Sendable {
+    private let lock = NSLock()
+    private var lines: [Int32] = []
+
+    func log(level: LogLevel, code: Int32, line: String) throws { lock.withLock { lines.append(code) } }
+    var last: Int32? { lock.withLock { lines.last } }
+}
+
+final class Commits: ChangeListener, @unchecked Sendable {
+    private let lock = NSLock()
+    private var changes: [Change] = []
+
+    func changed(changes: [Change]) throws { lock.withLock { self.changes += changes } }
+    func ended() throws {}
+    var seen: [Change] { lock.withLock { changes } }
+}
+
+final class Throwing: ProgressListener, @unchecked Sendable {
+    func progress(done: Int64, bytes: Int64, totalBytes: Int64?) throws { throw Broken(what: "of the app") }
+}
+
+func options(_ folder: String, _ name: String, _ keychain: KeychainChoice) -> StoreOptions {
+    StoreOptions(directory: "\(folder)/\(name)", app: "journey", device: "tablet 1", keychain: keychain, memorySecurity: false)
+}
+
+/// Opens, locks and rotates, and loses the keychain.
+func keys(_ folder: String, _ choice: KeychainChoice) async throws {
+    let made = try await Store.create(options: options(folder, "store", choice), passcode: passcode)
+    try check(made.directory().hasSuffix("store"), "the directory")
+    let vault = made.vault()
+    let ended = try made.session(user: "dr.jones")
+    try await vault.lock()
+    try check(made.state() == .locked, "it is locked")
+    try await refused(201, .person) { _ = try ended.read(resourceType: "Patient", id: "p") }
+    try await refused(205, .person) { try await vault.unlock(passcode: "wrong") }
+    try await vault.unlock(passcode: passcode)
+    _ = try await vault.excludeFromBackups()
+    let session = try made.session(user: "dr.jones")
+    try await refused(205, .person) { try await vault.setPasscode(session: session, passcode: "wrong", new: "other") }
+    try await vault.setPasscode(session: session, passcode: passcode, new: "other")
+    try await vault.removePasscode(session: session, passcode: "other")
+    try await vault.setPasscode(session: session, passcode: nil, new: passcode)
+    try await vault.setRecovery(session: session, passcode: passcode, passphrase: phrase)
+    try await vault.rotateKey(session: session, passcode: passcode)
+    try await vault.rotateDatabaseKey(session: session, passcode: passcode)
+    try await vault.suspend()
+    try await vault.resume(passcode: passcode)
+    try await vault.lock()
+}
+
+/// The keychain lost everything: the passphrase opens.
+func recovered(_ folder: String, _ choice: KeychainChoice) async throws -> Store {
+    do {
+        let lost = try await Store.open(options: options(folder, "store", choice))
+        try await refused(211, .person) { try await lost.vault().unlock(passcode: passcode) }
+    }
+    return try await Store.recover(options: options(folder, "store", choice), passphrase: phrase, passcode: passcode)
+}
+
+func first<S: AsyncSequence>(_ sequence: S) async throws -> S.Element? {
+    for try await element in sequence { return element }
+    return nil
+}
+
+func records(_ folder: String, _ store: Store) async throws {
+    let commits = Commits()
+    let subscription = try store.listen(listener: commits)
+    let session = try store.session(user: "dr.jones")
+    let watching = Task { try await first(session.watch("Patient?active=true")) }
+    let committing = Task { try await first(store.commits()) }
+    try await Task.sleep(nanoseconds: 300_000_000)
+    _ = try await session.work { try $0.update(resourceType: "Patient", id: "p", body: patient("p", true), ifAbsent: true) }
+    try check(try await watching.value?.kind == .added, "the live query tells")
+    try check(try await committing.value?.id == "p", "the feed tells")
+    let patched = try session.patch(
+        resourceType: "Patient", id: "p", format: .merge, patch: #"{"active":false}"#, ifMatch: 1)
+    try check(patched.version == 2, "patched")
+    try await refused(103, .caller) {
+        _ = try session.patch(resourceType: "Patient", id: "p", format: .merge, patch: "{}", ifMatch: 1)
+    }
+    let old = try session.vread(resourceType: "Patient", id: "p", version: 1)
+    try check(old.contains("true") && session.read(resourceType: "Patient", id: "p").contains("false"), "versions")
+    let body = #"{"resourceType":"Patient","gender":"female"}"#
+    let made = try session.create(resourceType: "Patient", body: body, ifNoneExist: "gender=female")
+    try check(made.operation == .create, "created")
+    do {
+        _ = try session.create(resourceType: "Patient", body: #"{"resourceType":"Patient","birthDate":"soon"}"#)
+        throw Broken(what: "an invalid date was taken")
+    } catch KeepwellError.Caller(let code, _, let outcome) {
+        try check(code == 109 && outcome.contains("birthDate") && !outcome.contains("soon"), "the place, not the value")
+    }
+    try check(session.history(resourceType: "Patient", id: "p", count: 1).bundle.contains("history"), "history")
+    let bundle = #"{"resourceType":"Bundle","type":"transaction","entry":[{"resource":\#(patient("b", true)),"#
+        + #""request":{"method":"PUT","url":"Patient/b"}}]}"#
+    try check(try await session.bundle(body: bundle).contains("transaction-response"), "a transaction")
+    try check(try await session.matches("Patient?_count=1").reduce(0) { count, _ in count + 1 } == 3, "pages")
+    try check(session.searchBundle(url: "Patient?active=true").contains("searchset"), "a Bundle")
+    try await refused(301, .caller) { _ = try session.search(url: "Patient?colour=red") }
+    let lenient = try session.search(url: "Patient?colour=red", lenient: true)
+    try check(lenient.outcome?.contains("colour") == true, "lenient")
+    try check(!session.explainSearch(url: "Patient?active=true").isEmpty, "explained")
+    try session.addSearchParameter(
+        definition: #"{"resourceType":"SearchParameter","url":"http://example.org/p","name":"p","status":"active","#
+            + #""description":"d","code":"deceased-flag","base":["Patient"],"type":"token","#
+            + #""expression":"Patient.deceased.ofType(boolean)"}"#)
+
+    // Types of the app in and out.
+    var typed = try await session.read(Patient.self, id: made.id)
+    try check(typed.gender == "female", "decoded")
+    typed.active = true
+    try check(try await session.save(typed, ifMatch: 1).version == 2, "encoded")
+    try check(try await first(session.matches(Patient.self, "Patient?gender=female"))?.active == true, "found")
+
+    let live = try await session.live(url: "Patient?gender=female").next(timeoutMs: 0)
+    try check(live.first?.id == made.id, "what is found now is told")
+    try check(try await store.changes().next(timeoutMs: 0).isEmpty, "nothing commits")
+    _ = try session.delete(resourceType: "Patient", id: made.id)
+    try await refused(102, .caller) { _ = try session.read(resourceType: "Patient", id: made.id) }
+    try await session.purge(resourceType: "Patient", id: made.id, reason: "asked for", passcode: passcode)
+    let gone = try await session.purgePatient(id: "b", reason: "asked for", passcode: passcode)
+    try check(gone == 1, "purged")
+    try await files(folder, session)
+    try check(store.changesAfter(sequence: 0, limit: 10).count == 10, "the change log")
+    session.end()
+    subscription.end()
+    try check(commits.seen.contains { $0.id == "p" && $0.operation == .create }, "the listener heard")
+    let again = try await Store.restore(
+        options: options(folder, "restored", .memory), archive: "\(folder)/archive", passphrase: phrase)
+    let body2 = try again.session(user: "dr.jones").read(resourceType: "Patient", id: "p")
+    try check(body2.contains("false"), "restored")
+    try await again.vault().erase()
+    try check(again.state() == .erased, "erased")
+}
+
+func files(_ folder: String, _ session: Session) async throws {
+    let lines = (0..<250).map { patient("i\($0)", true) + "\n" }.joined() + "{}\n"
+    try lines.write(toFile: "\(folder)/patients.ndjson", atomically: true, encoding: .utf8)
+    var told = 0
+    var report: ImportReport?
+    for try await step in session.importing("\(folder)/patients.ndjson", options: ImportOptions(skipRefused: true)) {
+        switch step {
+        case .progress: told += 1
+        case .done(let done): report = done
+        }
+    }
+    try check(told > 0 && report?.created == 250 && report?.refusals.first?.record == 251, "imported")
+    let same = try await session.importFile(
+        path: "\(folder)/patients.ndjson", options: ImportOptions(skipRefused: true))
+    try check(same.unchanged == 250, "the same again")
+    let again = try await session.importText(
+        name: "again", data: patient("i0", true), options: ImportOptions(), progress: Throwing())
+    try check(again.unchanged == 1, "a listener throws")
+
+    let photo = Data((0..<100_000).map { UInt8($0 % 251) })
+    let attachments = try session.attachments()
+    let added = try attachments.add(contentType: "image/png", content: photo)
+    try check(try await attachments.read(resourceType: "Binary", id: added.id) == photo, "the photo")
+    let saved = try await attachments.save(resourceType: "Binary", id: added.id, path: "\(folder)/photo.png")
+    try check(saved == 100_000, "saved")
+    let copy = try await attachments.addFile(contentType: "image/png", path: "\(folder)/photo.png")
+    try check(copy.id != added.id, "attached from a file")
+
+    let audit = try session.audit()
+    try check(audit.page(count: 5).events.first?.contains("AuditEvent") == true, "the trail")
+    let verified = try await audit.verify()
+    try check(verified.isSound && verified.isAuditWhole && verified.attachments == 1, "verified")
+    let exported = try await session.exportFile(path: "\(folder)/out.ndjson", passcode: passcode)
+    try check(exported > 250, "exported")
+    try await session.archiveFile(path: "\(folder)/archive", passcode: passcode, passphrase: phrase)
+    try check(session.stats().resources > 250, "counted")
+}
+
+func device(_ folder: String, _ name: String, _ invitation: String) async throws -> (Store, Sync) {
+    let store = try await Store.create(options: options(folder, name, .memory))
+    let sync = try store.sync(user: name)
+    try await refused(417, .operator) { _ = try await sync.round() }
+    try await refused(470, .operator) { _ = try await sync.enrol(invitation: "no invitation", name: name) }
+    try check(try await sync.enrol(invitation: invitation, name: name) == sync.status().device, "enrolled")
+    return (store, sync)
+}
+
+func conflict(_ one: Session, _ two: Session, _ syncs: (Sync, Sync), mine: String, theirs: String) async throws -> Conflict {
+    _ = try one.update(resourceType: "Flag", id: "f", body: flag(theirs))
+    _ = try two.update(resourceType: "Flag", id: "f", body: flag(mine))
+    _ = try await syncs.0.round()
+    _ = try await syncs.1.round()
+    let found = try syncs.1.conflicts()
+    try check(found.count == 1, "one conflict and not \(found.count)")
+    return found[0]
+}
+
+func synchronise(_ folder: String, _ invitations: [String]) async throws {
+    let (storeOne, syncOne) = try await device(folder, "one", invitations[0])
+    let (storeTwo, syncTwo) = try await device(folder, "two", invitations[1])
+    let (one, two) = (try storeOne.session(user: "one"), try storeTwo.session(user: "two"))
+    let syncs = (syncOne, syncTwo)
+    try syncOne.setLocalTypes(resourceTypes: ["Basic"])
+    _ = try one.update(resourceType: "Patient", id: "p1", body: patient("p1", true))
+    _ = try one.update(resourceType: "Flag", id: "f", body: flag("first"))
+    var report: SyncReport?
+    for try await step in syncOne.rounds() { if case .done(let done) = step { report = done } }
+    try check(report?.sent == 2, "sent")
+    try check(try await syncTwo.round().received == 2, "received")
+
+    let found = try await conflict(one, two, syncs, mine: "dog", theirs: "cat")
+    let details = found.details()
+    try check(details.kind == .conflict && details.mine!.contains("dog") && details.theirs!.contains("cat"), "both sides")
+    try await found.takeMine()
+    try await refused(421, .operator) { try await found.takeMine() }
+    _ = try await syncTwo.round()
+    _ = try await syncOne.round()
+    try check(one.read(resourceType: "Flag", id: "f").contains("dog"), "the decision is everybody's")
+    try await conflict(one, two, syncs, mine: "rat", theirs: "cow").keepTheirs()
+    try check(two.read(resourceType: "Flag", id: "f").contains("cow"), "theirs stays")
+    try await conflict(one, two, syncs, mine: "hen", theirs: "fox").takeEdited(content: flag("hen and fox"))
+    _ = try await syncTwo.round()
+    _ = try await syncOne.round()
+
+    syncOne.setPolicy(metered: true)
+    let coming = Task { try await first(storeTwo.commits()) }
+    try await Task.sleep(nanoseconds: 300_000_000)
+    try syncOne.start()
+    try syncTwo.start()
+    _ = try one.update(resourceType: "Flag", id: "f", body: flag("by itself"))
+    syncTwo.nudge()
+    try check(try await coming.value?.id == "f" && syncOne.status().isRunning, "sync goes on by itself")
+    try await syncOne.stop()
+    try await syncTwo.stop()
+    syncOne.cancel()
+    print("wipe")
+    fflush(nil)
+    try check(readLine() == "ordered", "whoever runs this has ordered it")
+    try await refused(423, .operator) { _ = try await syncTwo.round() }
+    try check(storeTwo.state() == .erased, "wiped")
+}
+
+func errors(_ log: Log) async throws {
+    let codes = errorCodes()
+    for row in codes {
+        let actor: Actor =
+            switch row.code / 100 {
+            case 1, 3: .caller
+            case 2: .person
+            case 4, 5: .operator
+            default: .keepwell
+            }
+        try await refused(row.code, actor) { try rehearseError(code: row.code) }
+        try check(log.last == row.code, "the logger is told")
+    }
+    print("\(codes.count) codes were thrown as exceptions")
+}
+
+@main
+struct Journey {
+    static func main() async throws {
+        let folder = CommandLine.arguments[1]
+        let log = Log()
+        setLogger(logger: log)
+        try await errors(log)
+        let keychain = MemoryKeychain()
+        let choice = KeychainChoice.host(keychain: keychain)
+        try await keys(folder, choice)
+        keychain.forget()
+        let store = try await recovered(folder, choice)
+        try await records(folder, store)
+        try await store.vault().erase()
+        try await synchronise(folder, Array(CommandLine.arguments.dropFirst(2)))
+        setLogger(logger: nil)
+        print("the journey held in Swift with \(version())")
+    }
+}

@@ -1,0 +1,97 @@
+//! The figures of the bindings: what a call costs above the Rust call that it makes, how large the library is, and how
+//! long it takes to load and to open a store.
+//!
+//! `cargo run --release -p keepwell-facade --example figures`, after `.ci/toolchains`. Medians. A read returns a
+//! resource of 2 KB, a hand-over takes a text of 2 KB, a page is one of 100 such resources.
+
+#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![allow(clippy::print_stdout, reason = "it prints its figures")]
+
+#[path = "../tests/common/languages.rs"]
+mod languages;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use keepwell_store::fhir::ResourceType;
+use keepwell_store::vault::FileKeychain;
+use keepwell_store::{Actor, Precondition, Store, StoreOptions};
+use languages::{Kotlin, Swift, succeeds};
+
+const CALLS: usize = 5_000;
+const PAGES: usize = 500;
+const STARTS: usize = 25;
+
+fn median(rounds: usize, mut call: impl FnMut(usize)) -> f64 {
+    (0..rounds).for_each(&mut call);
+    let mut times: Vec<_> = (0..rounds)
+        .map(|round| {
+            let begun = Instant::now();
+            call(round);
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[rounds / 2].as_secs_f64() * 1e6
+}
+
+fn options(folder: &Path) -> StoreOptions {
+    StoreOptions::new("bench", "bench", Some(Arc::new(FileKeychain::new(folder.join("keys")))))
+}
+
+/// The same calls in Rust, by name.
+fn rust(folder: &Path) -> Vec<(&'static str, f64)> {
+    let store = Store::create(&folder.join("store"), options(folder), None).unwrap();
+    let session = store.session(Actor::new("bench", "bench", "bench").unwrap()).unwrap();
+    let kind = ResourceType::parse("Patient").unwrap();
+    for id in 0..100 {
+        let note = "x".repeat(1_900);
+        let body = format!(
+            r#"{{"resourceType":"Patient","id":"p{id}","name":[{{"family":"Example","text":"{note}"}}]}}"#
+        );
+        session.update(kind, &format!("p{id}"), body.as_bytes(), Precondition::None).unwrap();
+    }
+    let long = format!("Patient?_id={}", format!("{},", "y".repeat(64)).repeat(31));
+    vec![
+        ("read", median(CALLS, |round| drop(session.read(kind, &format!("p{}", round % 100)).unwrap()))),
+        ("hand-over", median(CALLS, |_| drop(session.search(&long).unwrap()))),
+        ("page", median(PAGES, |_| drop(session.search("Patient?_count=100").unwrap()))),
+    ]
+}
+
+fn compare(language: &str, said: &str, rust: &[(&str, f64)]) {
+    for (line, (name, direct)) in said.lines().zip(rust) {
+        let time: f64 = line.strip_prefix(name).unwrap().trim().parse().unwrap();
+        println!("{language}, {name}: {time:.1} us, {direct:.1} us in Rust, {:.1} us above", time - direct);
+    }
+}
+
+fn main() {
+    let library = std::env::current_exe().unwrap().parent().unwrap().join("../deps/libkeepwell_facade.so");
+    let library = library.canonicalize().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+
+    let stripped = scratch.path().join("stripped.so");
+    succeeds(Command::new("strip").arg(&library).arg("-o").arg(&stripped));
+    let mib = |path: &Path| fs::metadata(path).unwrap().len() as f64 / 1024.0 / 1024.0;
+    println!("library, stripped: {:.2} MiB, and libcrypto beside it", mib(&stripped));
+
+    let preloaded = median(STARTS, |_| drop(succeeds(Command::new("true").env("LD_PRELOAD", &stripped))));
+    let alone = median(STARTS, |_| drop(succeeds(&mut Command::new("true"))));
+    println!("loading it: {:.1} ms", (preloaded - alone) / 1000.0);
+    let direct = rust(scratch.path());
+    let open = median(STARTS, |_| {
+        Store::open(&scratch.path().join("store"), options(scratch.path())).unwrap().unlock(None).unwrap();
+    });
+    println!("open and unlock: {:.1} ms", open / 1000.0);
+
+    if let Some(swift) = Swift::of(&library, &["-O"]) {
+        compare("Swift", &succeeds(&mut swift.program("Tests/CallCost.swift", "call-cost")), &direct);
+    }
+    if let Some(kotlin) = Kotlin::of(&library) {
+        compare("Kotlin", &succeeds(&mut kotlin.program("CallCost")), &direct);
+    }
+}

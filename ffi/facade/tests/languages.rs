@@ -1,0 +1,114 @@
+//! The journey of bindings/journey.md in Kotlin and in Swift, and that neither leaves anything out.
+//!
+//! `.ci/toolchains` gets what is needed. What could not be had is said, and why.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use common::languages::{Kotlin, Swift, bindings, sources, succeeds};
+use common::library;
+use keepwell_bindgen::callables;
+use keepwell_tests::Clinic;
+
+/// A program that is ended with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a journey against a server, and follows its wish for an order to wipe.
+fn journey(command: &mut Command, language: &str) {
+    let clinic = Clinic::start();
+    let child = command
+        .args([clinic.invite("ann", "p1"), clinic.invite("bob", "p1")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut program = Program(child);
+    let mut said = Vec::new();
+    for line in BufReader::new(program.0.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if line == "wipe" {
+            clinic.wipe_devices();
+            writeln!(program.0.stdin.as_mut().unwrap(), "ordered").unwrap();
+        }
+        said.push(line);
+    }
+    assert!(program.0.wait().unwrap().success(), "{said:?}");
+    let last = said.last().unwrap();
+    assert!(last.starts_with(&format!("the journey held in {language}")), "{said:?}");
+    assert!(said.iter().any(|line| line.ends_with("codes were thrown as exceptions")), "{said:?}");
+}
+
+#[test]
+fn the_journey_holds_in_kotlin() {
+    let Some(kotlin) = Kotlin::of(&library()) else { return };
+    journey(&mut kotlin.program("JourneyKt"), "Kotlin");
+    for (example, says) in
+        [("QuickStart", "\"family\":\"Example\""), ("WardList", "2 pulses of Brown are kept")]
+    {
+        let said = succeeds(&mut kotlin.program(example));
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn the_journey_holds_in_swift() {
+    let Some(swift) = Swift::of(&library(), &["-Onone"]) else { return };
+    journey(&mut swift.program("Tests/Journey.swift", "journey"), "Swift");
+    let examples = [("QuickStart", "\"family\":\"Example\""), ("PatientTimeline", "-- 3 moments")];
+    for (example, says) in examples {
+        let said = succeeds(&mut swift.program(&format!("Examples/{example}.swift"), example));
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn the_journeys_call_everything_that_there_is() {
+    let callables = callables(&library()).unwrap();
+    assert!(callables.len() > 60, "{callables:?}");
+    let mut missing = Vec::new();
+    for (language, ending) in [("kotlin", "kt"), ("swift", "swift")] {
+        let folder = bindings(language);
+        let journey: String = sources(&folder, ending)
+            .into_iter()
+            .filter(|path| path.to_string_lossy().to_lowercase().contains("tests"))
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        for callable in &callables {
+            let name = camel(&callable.name);
+            // A constructor or a function by itself, a method of something; a callback is written out.
+            let calls = [format!("{name}("), format!("{name} {{")];
+            let is_called = calls.iter().any(|call| {
+                journey.match_indices(call.as_str()).any(|(at, _)| {
+                    !journey[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
+                })
+            });
+            if !is_called {
+                missing.push(format!("{language}: {:?} {}", callable.owner, callable.name));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// `set_recovery` as both languages have it.
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |all, word| {
+        let (head, rest) = word.split_at(1);
+        all + &head.to_uppercase() + rest
+    })
+}
