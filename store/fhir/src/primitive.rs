@@ -114,7 +114,8 @@ fn string_problem(text: &[u8], plain: bool) -> Option<&'static str> {
         return Some("a string may not consist of white space alone");
     }
     // Without escapes there are no control characters: JSON does not allow them.
-    (!plain && has_control_character(text)).then_some("a string may not contain control characters other than tab, line feed and return")
+    (!plain && has_control_character(text))
+        .then_some("a string may not contain control characters other than tab, line feed and return")
 }
 
 /// Whether there is one other than tab, line feed and return.
