@@ -219,7 +219,7 @@ impl HttpTransport {
             .header(ACCEPT, "text/event-stream")
             .body(Bytes::new())
             .expect("a path is a target");
-        let response = self.client.send(request).await.ok()?;
+        let response = self.client.send_apart(request).await.ok()?;
         response.status().is_success().then(|| Events { body: response.into_body(), line: Vec::new() })
     }
 }

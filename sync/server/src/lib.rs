@@ -19,6 +19,7 @@ mod stalling;
 mod sync;
 mod tenant;
 mod token;
+mod waiting;
 
 pub use keepwell_backend as backend;
 pub use keepwell_tls::{Invitation, qr_code};

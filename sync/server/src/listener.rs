@@ -27,6 +27,7 @@ use crate::metrics::Present;
 use crate::routes;
 use crate::shared::{Peer, Shared};
 use crate::stalling::Stalling;
+use crate::waiting::{opens_events, serve_events};
 
 /// A failure to accept, such as for want of file descriptors, passes by itself.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -125,21 +126,42 @@ async fn serve(
     router: Router,
 ) {
     let limits = &shared.config.limits;
+    let mut stream = Stalling::new(stream, seconds(limits.write_s));
+    // Boxed, like all that follows: a connection that waits for hints holds the room of nothing else.
+    let first = Box::pin(opens_events(&mut stream, limits.head_bytes as usize));
+    let first = tokio::select! {
+        first = tokio::time::timeout(seconds(limits.head_s), first) => first,
+        () = shared.stops() => return,
+    };
+    // How a connection ends is for its client to tell.
+    match first {
+        Ok(Ok(true)) => drop(serve_events(&mut stream, &peer, shared, router).await),
+        Ok(Ok(false)) => Box::pin(serve_requests(stream, peer, shared, router)).await,
+        Ok(Err(_)) | Err(_) => {}
+    }
+}
+
+/// Answers the requests of a connection, with hyper.
+async fn serve_requests(
+    stream: Stalling<impl AsyncRead + AsyncWrite + Unpin>,
+    peer: Peer,
+    shared: &Arc<Shared>,
+    router: Router,
+) {
+    let limits = &shared.config.limits;
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let (router, peer) = (router.clone(), peer.clone());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
         async move { Ok::<_, Infallible>(routes::answer(shared, router, request, &peer).await) }
     });
-    let stream = TokioIo::new(Stalling::new(stream, seconds(limits.write_s)));
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(seconds(limits.head_s))
             .max_buf_size(limits.head_bytes as usize)
-            .serve_connection(stream, service)
+            .serve_connection(TokioIo::new(stream), service)
     );
-    // How a connection ends is for its client to tell.
     tokio::select! {
         _ = connection.as_mut() => {}
         () = shared.stops() => {

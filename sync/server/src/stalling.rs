@@ -19,11 +19,18 @@ pub(crate) struct Stalling<S> {
     /// Runs while a write waits. Made with the first one that does: most connections never have it.
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
+    /// What was read before, and is read again.
+    unread: Vec<u8>,
 }
 
 impl<S: Unpin> Stalling<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, timer: None, waits: false }
+        Self { stream, patience, timer: None, waits: false, unread: Vec::new() }
+    }
+
+    /// Gives back what was read: it is what is read next.
+    pub(crate) fn unread(&mut self, bytes: Vec<u8>) {
+        self.unread = bytes;
     }
 
     fn write<T>(
@@ -53,6 +60,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let length = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread[..length]);
+            self.unread.drain(..length);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }

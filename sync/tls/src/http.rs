@@ -100,13 +100,30 @@ impl HttpClient {
     /// - [`Error::Refused`], [`Error::Protocol`], [`Error::DeviceRefused`], [`Error::Connection`].
     /// - [`Error::Redirected`], [`Error::Timeout`], [`Error::TooLarge`], [`Error::NotHttp`].
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<HttpBody>, Error> {
+        self.send_on(self.waiting(), request).await
+    }
+
+    /// As [`Self::send`], on a connection of its own: for an answer that does not end. The connection that waits stays
+    /// for the next request.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_apart(&self, request: Request<Bytes>) -> Result<Response<HttpBody>, Error> {
+        self.send_on(None, request).await
+    }
+
+    async fn send_on(
+        &self,
+        waiting: Option<Connection>,
+        request: Request<Bytes>,
+    ) -> Result<Response<HttpBody>, Error> {
         let target = request.uri();
         if target.scheme().is_some() || target.authority().is_some() || !target.path().starts_with('/') {
             return Err(Error::Address);
         }
         let mut request = request.map(Full::new);
         request.headers_mut().insert(HOST, self.host.clone());
-        let (connection, answer) = within(self.limits.answer, self.exchange(request)).await?;
+        let (connection, answer) = within(self.limits.answer, self.exchange(waiting, request)).await?;
         if answer.status().is_redirection() && answer.status() != StatusCode::NOT_MODIFIED {
             return Err(Error::Redirected);
         }
@@ -120,9 +137,10 @@ impl HttpClient {
 
     async fn exchange(
         &self,
+        waiting: Option<Connection>,
         mut request: Request<Full<Bytes>>,
     ) -> Result<(Connection, Response<Incoming>), Error> {
-        if let Some(mut waiting) = self.waiting() {
+        if let Some(mut waiting) = waiting {
             match waiting.sender.try_send_request(request).await {
                 Ok(answer) => return Ok((waiting, answer)),
                 Err(mut failed) => match failed.take_message() {

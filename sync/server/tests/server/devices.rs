@@ -339,6 +339,34 @@ fn events_name_the_scopes_of_a_devices_user_and_no_others() {
 }
 
 #[test]
+fn a_stream_of_events_is_opened_however_its_request_comes() {
+    let world = World::new();
+    let device = world.enrol("ada");
+    let asked = |pieces: &[&str], wanted: &str| {
+        let mut stream = connect(&world, &device.settings);
+        for piece in pieces {
+            stream.write_all(piece.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let (mut seen, mut buffer) = (String::new(), [0; 4096]);
+        while !seen.contains(wanted) {
+            let length = std::io::Read::read(&mut stream, &mut buffer).unwrap();
+            assert_ne!(length, 0, "{seen}");
+            seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+    };
+    asked(&["GET /sync/v1/ev", "ents HTTP/1.1\r\nHost: a\r\n", "\r\n"], "data: {\"epoch\":");
+    // Behind another request, with one behind it, and with a query: hyper's business.
+    let (hello, events) =
+        ("GET /sync/v1/hello HTTP/1.1\r\nHost: a\r\n\r\n", "GET /sync/v1/events HTTP/1.1\r\nHost: a\r\n\r\n");
+    asked(&[hello, events], "data: {\"epoch\":");
+    asked(&[&[events, hello].concat()], "data: {\"epoch\":");
+    asked(&["GET /sync/v1/events?a=b HTTP/1.1\r\nHost: a\r\n\r\n"], "data: {\"epoch\":");
+    asked(&["GET /sync/v1/eventsx HTTP/1.1\r\nHost: a\r\n\r\n"], "HTTP/1.1 404");
+}
+
+#[test]
 fn a_device_that_was_locked_out_is_told_so_and_nothing_else() {
     let world = World::new();
     let device = world.enrol("ada");
