@@ -11,6 +11,7 @@ use keepwell_backend::{Backend, DeviceState};
 use keepwell_client::{Cancel, Client, ClientOptions, Error, Resolution, SyncExtension};
 use keepwell_protocol::{Base64, ParkKind, WipeOrder};
 use keepwell_store::Store;
+use keepwell_store::audit::Action;
 use keepwell_store::vault::{MemoryKeychain, Passcode, State};
 
 const BORN: &str = r#","birthDate":"1970-01-01""#;
@@ -47,6 +48,28 @@ fn nothing_is_asked_twice_and_nothing_new_is_one_request() {
     let after = device.sync();
     assert_eq!((after.requests - before.requests, after.rows - before.rows), (1, 0));
     assert_eq!(after.frozen, 1);
+}
+
+#[test]
+fn a_digest_that_is_wrong_here_is_counted_anew_and_nothing_is_fetched_for_it() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.sync();
+    two.sync();
+    // As in a store from before digests were kept.
+    let forgotten = two.session().transaction(Action::SyncAccess, None, |transaction| {
+        let sql = "UPDATE sync_scope SET count = 0, sums = zeroblob(32) WHERE count = 1";
+        Ok::<_, keepwell_store::Error>(transaction.connection().execute(sql, [])?)
+    });
+    assert_eq!(forgotten.unwrap(), 1);
+    for text in ["dog", "cat"] {
+        one.save(&flag(text, "p1", text));
+        one.sync();
+        let before = two.client.report().unwrap();
+        let after = two.sync();
+        assert_eq!((after.rows - before.rows, after.diverged), (1, 0));
+    }
 }
 
 #[test]
@@ -231,7 +254,7 @@ fn a_lost_scope_leaves_no_word_on_the_device() {
 fn words_in_tables(device: &common::Device, word: &str) -> Vec<String> {
     device
         .session()
-        .view(keepwell_store::audit::Action::Search, None, |view| -> keepwell_store::Result<_> {
+        .view(Action::Search, None, |view| -> keepwell_store::Result<_> {
             let connection = view.connection();
             let mut names = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
             let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;

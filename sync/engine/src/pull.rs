@@ -224,6 +224,9 @@ impl<R: Replica> Turn<'_, R> {
 
     /// Compares what scopes hold here and there. One that differs is fetched anew.
     fn compare(&mut self, digests: &[ScopeDigest]) -> Result<(), R::Error> {
+        if digests.is_empty() {
+            return Ok(());
+        }
         // Writes that were settled since the page was read are not in its digests, nor are rows that were held back.
         let newest = Position::new((1 << 53) - 1).expect("the highest number");
         if !self.replica.unplaced(newest, 1)?.is_empty() {

@@ -98,7 +98,7 @@ impl Tables<'_> {
     pub(crate) fn all_held(&self) -> Result<Vec<ResourceKey>> {
         let mut statement = self.connection.prepare_cached(
             "-- Tables::all_held
-             SELECT name FROM sync_held JOIN sync_resource ON key = resource ORDER BY key",
+             SELECT name FROM sync_held CROSS JOIN sync_resource ON key = resource ORDER BY resource",
         )?;
         let names: Vec<String> =
             statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
