@@ -211,6 +211,9 @@ impl Engine {
                 turn.report.sent_bytes += traffic.sent;
                 turn.report.received_bytes += traffic.received;
                 turn.report.head_bytes += traffic.heads;
+                if matches!(answer, Answer::Push { .. }) {
+                    turn.report.push_bytes += traffic.sent + traffic.received - traffic.heads;
+                }
                 self.answer(ticket, answer, turn, effects)?;
             }
         }

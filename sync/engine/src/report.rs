@@ -50,6 +50,8 @@ pub struct Report {
     pub received_bytes: u64,
     /// How many of both were heads of HTTP.
     pub head_bytes: u64,
+    /// How many of both were pushes and what was answered to them, without heads.
+    pub push_bytes: u64,
     /// Attachments uploaded.
     pub uploads: u64,
     /// Attachments downloaded.

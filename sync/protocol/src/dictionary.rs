@@ -13,8 +13,12 @@ use crate::error::{Error, Limit, Result};
 use crate::hash::Hash;
 use crate::limits::DICTIONARY_BYTES_MAX;
 
-/// zstd's level: above it pages shrink by a few percent and cost twice the time.
+/// zstd's level where there is no dictionary to prepare.
 pub(crate) const LEVEL: i32 = 3;
+
+/// zstd's level for what is small, with the dictionary: its tables are made once, so that it costs a quarter of a
+/// millisecond for a page of one resource, which is a tenth smaller than with level 3.
+const PREPARED_LEVEL: i32 = 15;
 
 /// What a dictionary begins with.
 const MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
@@ -58,7 +62,7 @@ impl Dictionary {
         }
         // Its tables are read here, so that a damaged one is refused now and not with the first message.
         DCtx::create().load_dictionary(&bytes).map_err(|_| Error::Compression)?;
-        let encoder = EncoderDictionary::copy(&bytes, LEVEL);
+        let encoder = EncoderDictionary::copy(&bytes, PREPARED_LEVEL);
         Ok(Self(Arc::new(Prepared { id: Hash::of(&bytes), bytes, encoder })))
     }
 

@@ -96,7 +96,7 @@ impl Encoding {
 }
 
 /// Up to here a body is small, in bytes before compression.
-const SMALL_BYTES: usize = 64 << 10;
+const SMALL_BYTES: usize = 8 << 10;
 
 /// How large bodies are compressed. Measured on pages of 5,000 resources of Synthea: a fifth smaller than zstd's level 3,
 /// for 10 us a resource in place of 4. The window stays at 2 MiB, since the receiver has to hold it; matches of less than
