@@ -210,8 +210,9 @@ impl Drop for Snapshot {
 }
 
 fn attachments(connection: &Connection) -> Result<Vec<Attachment>> {
-    let mut statement =
-        connection.prepare("-- archive::attachments\nSELECT hash, file, size FROM blob ORDER BY key")?;
+    let mut statement = connection.prepare(
+        "-- archive::attachments\nSELECT hash, file, size FROM blob WHERE is_absent = 0 ORDER BY key",
+    )?;
     let attachments = statement.query_map([], |row| {
         Ok(Attachment { hash: row.get(0)?, file: row.get(1)?, size: row.get::<_, i64>(2)?.unsigned_abs() })
     })?;

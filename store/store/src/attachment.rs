@@ -1,10 +1,11 @@
 //! Large attachments: encrypted files beside the database, streamed and never whole in memory.
 //!
 //! Base64 text above 16 KiB leaves the body and a token stands in its place: the byte 0x01, which no JSON text
-//! holds, a letter, and the SHA-256 of the content in hexadecimal. Reading puts the text back.
+//! holds, a letter, and the SHA-256 of the content in hexadecimal. Reading puts the text back. A body that came by sync
+//! may name content that is not here yet: then there is a row and no file ([`crate::apart`]).
 //!
-//! Invariants: a file is complete and synced before a row names it, so a crash leaves at most files that nothing
-//! names, which the next [`Attachments::collect_garbage`] removes; equal content is kept once.
+//! Invariants: a file is complete and synced before a row says that it is here, so a crash leaves at most files that
+//! nothing names, which the next [`Attachments::collect_garbage`] removes; equal content is kept once.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -19,27 +20,61 @@ use base64::engine::general_purpose::STANDARD;
 use keepwell_vault::{Key, StoreId, blob};
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::apart::show_absent;
 use crate::error::{Error, Result};
 
 /// Marks a token; JSON does not allow this byte anywhere.
-const TOKEN: u8 = 0x01;
+pub(crate) const TOKEN: u8 = 0x01;
 /// The content is what the base64 text stands for.
 const DECODED: u8 = b'B';
 /// The content is the text itself, since decoding and encoding it again gives another text.
 const VERBATIM: u8 = b'T';
 /// Bytes of a token: mark, letter, 64 hexadecimal digits.
-const TOKEN_BYTES: usize = 66;
+pub(crate) const TOKEN_BYTES: usize = 66;
 /// Bytes that are read and encrypted at a time.
 const BUFFER_BYTES: usize = 48 << 10;
 
-/// An attachment whose file is written and synced.
+/// An attachment whose file is written and synced, or that is to come.
 #[derive(Clone, Copy)]
 pub(crate) struct Staged {
     pub(crate) hash: [u8; 32],
     pub(crate) file: [u8; 16],
     pub(crate) size: u64,
+    /// Nothing of it is here: `file` is a name for later.
+    pub(crate) is_absent: bool,
+}
+
+/// What stands in a stored body for an attachment.
+#[derive(Clone, Copy)]
+pub(crate) struct Token {
+    pub(crate) hash: [u8; 32],
+    /// The content is the text itself, not what the base64 text stands for.
+    pub(crate) is_text: bool,
+}
+
+impl Token {
+    /// The token that these bytes begin with.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when they begin with none.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
+        let token = bytes.get(..TOKEN_BYTES).ok_or(Error::Corrupt)?;
+        let mut hash = [0; 32];
+        hex::decode_to_slice(&token[2..], &mut hash).map_err(|_| Error::Corrupt)?;
+        match token[1] {
+            DECODED => Ok(Self { hash, is_text: false }),
+            VERBATIM => Ok(Self { hash, is_text: true }),
+            _ => Err(Error::Corrupt),
+        }
+    }
+
+    pub(crate) fn write(self) -> Vec<u8> {
+        let mut token = vec![TOKEN, if self.is_text { VERBATIM } else { DECODED }];
+        token.extend_from_slice(hex::encode(self.hash).as_bytes());
+        token
+    }
 }
 
 /// Keeps garbage collection away while it lives; outlives a lock of the store.
@@ -84,17 +119,17 @@ impl Attachments {
     /// Moves base64 text into a file; returns what stands in its place.
     pub(crate) fn put_base64(&self, text: &[u8]) -> Result<(Staged, Vec<u8>)> {
         let decoded = decode_base64(text).filter(|content| STANDARD.encode(content).as_bytes() == text);
-        let (letter, staged) = match decoded {
-            Some(content) => (DECODED, self.put_bytes(&content)?),
-            None => (VERBATIM, self.put_bytes(text)?),
+        let (is_text, staged) = match decoded {
+            Some(content) => (false, self.put_bytes(&content)?),
+            None => (true, self.put_bytes(text)?),
         };
-        Ok((staged, token(letter, &staged.hash)))
+        Ok((staged, Token { hash: staged.hash, is_text }.write()))
     }
 
     /// Moves a stream into a file; the token stands for it as base64.
     pub(crate) fn put_stream(&self, content: &mut dyn Read) -> Result<(Staged, Vec<u8>)> {
         let staged = self.put(content)?;
-        Ok((staged, token(DECODED, &staged.hash)))
+        Ok((staged, Token { hash: staged.hash, is_text: false }.write()))
     }
 
     fn put_bytes(&self, mut content: &[u8]) -> Result<Staged> {
@@ -109,8 +144,7 @@ impl Attachments {
 
     fn put(&self, content: &mut dyn Read) -> Result<Staged> {
         let failed = Error::io("writing an attachment");
-        let mut file = [0; 16];
-        SystemRandom::new().fill(&mut file).map_err(|_| Error::Argument("the system gave no randomness"))?;
+        let file = new_file()?;
         fs::create_dir_all(&self.directory).map_err(&failed)?;
         let path = self.path(&file);
         let mut hashed = Hashed { inner: content, context: digest::Context::new(&digest::SHA256), size: 0 };
@@ -124,26 +158,66 @@ impl Attachments {
             let _ = fs::remove_file(&path);
             return Err(failed(error));
         }
-        let staged = Staged { hash: to_hash(hashed.context.finish()), file, size: hashed.size };
+        let hash = to_hash(hashed.context.finish());
+        let staged = Staged { hash, file, size: hashed.size, is_absent: false };
         Ok(*self.known().entry(staged.hash).or_insert(staged))
+    }
+
+    /// Keeps content that is to have this hash, if it has.
+    pub(crate) fn put_expected(&self, hash: &[u8; 32], content: &mut dyn Read) -> Result<Option<Staged>> {
+        if let Some(known) = self.known().get(hash) {
+            return Ok(Some(*known));
+        }
+        let staged = self.put(content)?;
+        Ok((staged.hash == *hash).then_some(staged))
+    }
+
+    /// The attachment with this hash, here or to come.
+    pub(crate) fn find(&self, connection: &Connection, hash: &[u8; 32], size: u64) -> Result<Staged> {
+        if let Some(known) = self.known().get(hash) {
+            return Ok(*known);
+        }
+        match row(connection, hash)? {
+            Some(staged) => Ok(staged),
+            None => Ok(Staged { hash: *hash, file: new_file()?, size, is_absent: true }),
+        }
     }
 
     /// Copies the content of an attachment to `out`, chunk by chunk.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when the file is missing, damaged, or of another store; nothing unauthenticated is written.
+    /// [`Error::AttachmentAbsent`]; [`Error::Corrupt`] when the file is missing, damaged, or of another store; nothing
+    /// unauthenticated is written.
     pub(crate) fn copy(&self, connection: &Connection, hash: &[u8; 32], out: &mut dyn Write) -> Result<u64> {
-        let file: Option<[u8; 16]> = connection
-            .prepare_cached("-- Attachments::copy\nSELECT file FROM blob WHERE hash = ?1")?
-            .query_row([hash], |row| row.get(0))
-            .optional()?;
-        let file = file.ok_or(Error::Corrupt)?;
-        let source = File::open(self.path(&file)).map_err(|_| Error::Corrupt)?;
+        let (file, source) = self.open(connection, hash)?;
         blob::open(&self.key, self.store, &file, BufReader::with_capacity(BUFFER_BYTES, source), out)
             .map_err(|_| Error::Corrupt)
     }
 
-    /// A body with its attachments put back.
+    /// Bytes of an attachment from `offset` on, at most `length`.
+    ///
+    /// # Errors
+    /// As [`Self::copy`].
+    pub(crate) fn range(
+        &self,
+        connection: &Connection,
+        hash: &[u8; 32],
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>> {
+        let (file, source) = self.open(connection, hash)?;
+        blob::open_range(&self.key, self.store, &file, source, offset, length).map_err(|_| Error::Corrupt)
+    }
+
+    fn open(&self, connection: &Connection, hash: &[u8; 32]) -> Result<([u8; 16], File)> {
+        let staged = row(connection, hash)?.ok_or(Error::Corrupt)?;
+        if staged.is_absent {
+            return Err(Error::AttachmentAbsent);
+        }
+        Ok((staged.file, File::open(self.path(&staged.file)).map_err(|_| Error::Corrupt)?))
+    }
+
+    /// A body with its attachments put back, and marks in the place of those that are not here.
     pub(crate) fn expand(&self, connection: &Connection, body: Vec<u8>) -> Result<Vec<u8>> {
         if !body.contains(&TOKEN) {
             return Ok(body);
@@ -152,15 +226,18 @@ impl Attachments {
         let mut rest = body.as_slice();
         while let Some(at) = rest.iter().position(|&byte| byte == TOKEN) {
             out.extend_from_slice(&rest[..at]);
-            let (letter, hash) = parse_token(&rest[at..])?;
-            if letter == DECODED {
-                let mut encoder = base64::write::EncoderWriter::new(&mut out, &STANDARD);
-                self.copy(connection, &hash, &mut encoder)?;
-                encoder.finish().map_err(Error::io("encoding an attachment"))?;
-            } else {
-                self.copy(connection, &hash, &mut out)?;
-            }
+            let token = Token::read(&rest[at..])?;
             rest = &rest[at + TOKEN_BYTES..];
+            if row(connection, &token.hash)?.is_some_and(|row| row.is_absent) {
+                show_absent(&body, token, &mut out)?;
+                rest = rest.strip_prefix(b"\"").ok_or(Error::Corrupt)?;
+            } else if token.is_text {
+                self.copy(connection, &token.hash, &mut out)?;
+            } else {
+                let mut encoder = base64::write::EncoderWriter::new(&mut out, &STANDARD);
+                self.copy(connection, &token.hash, &mut encoder)?;
+                encoder.finish().map_err(Error::io("encoding an attachment"))?;
+            }
         }
         out.extend_from_slice(rest);
         Ok(out)
@@ -211,11 +288,28 @@ impl Attachments {
 }
 
 fn known(connection: &Connection) -> Result<HashMap<[u8; 32], Staged>> {
-    let mut statement = connection.prepare("-- attachment::known\nSELECT hash, file, size FROM blob")?;
-    let rows = statement.query_map([], |row| {
-        Ok(Staged { hash: row.get(0)?, file: row.get(1)?, size: row.get::<_, i64>(2)?.unsigned_abs() })
-    })?;
+    let mut statement = connection
+        .prepare("-- attachment::known\nSELECT hash, file, size, is_absent FROM blob WHERE is_absent = 0")?;
+    let rows = statement.query_map([], staged)?;
     Ok(rows.map(|row| row.map(|staged| (staged.hash, staged))).collect::<rusqlite::Result<_>>()?)
+}
+
+/// What the database says of an attachment.
+pub(crate) fn row(connection: &Connection, hash: &[u8; 32]) -> Result<Option<Staged>> {
+    let sql = "-- attachment::row\nSELECT hash, file, size, is_absent FROM blob WHERE hash = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([hash], staged).optional()?)
+}
+
+fn staged(row: &Row<'_>) -> rusqlite::Result<Staged> {
+    let size = row.get::<_, i64>(2)?.unsigned_abs();
+    Ok(Staged { hash: row.get(0)?, file: row.get(1)?, size, is_absent: row.get(3)? })
+}
+
+/// A name for a file.
+fn new_file() -> Result<[u8; 16]> {
+    let mut file = [0; 16];
+    SystemRandom::new().fill(&mut file).map_err(|_| Error::Argument("the system gave no randomness"))?;
+    Ok(file)
 }
 
 fn to_hash(digest: digest::Digest) -> [u8; 32] {
@@ -227,7 +321,7 @@ pub(crate) fn tokens(content: &[u8]) -> Result<Vec<[u8; 32]>> {
     let mut hashes = Vec::new();
     let mut rest = content;
     while let Some(at) = rest.iter().position(|&byte| byte == TOKEN) {
-        hashes.push(parse_token(&rest[at..])?.1);
+        hashes.push(Token::read(&rest[at..])?.hash);
         rest = &rest[at + TOKEN_BYTES..];
     }
     Ok(hashes)
@@ -251,22 +345,6 @@ pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
         let compact: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         STANDARD.decode(compact).ok()
     })
-}
-
-fn token(letter: u8, hash: &[u8; 32]) -> Vec<u8> {
-    let mut token = vec![TOKEN, letter];
-    token.extend_from_slice(hex::encode(hash).as_bytes());
-    token
-}
-
-fn parse_token(bytes: &[u8]) -> Result<(u8, [u8; 32])> {
-    let token = bytes.get(..TOKEN_BYTES).ok_or(Error::Corrupt)?;
-    let mut hash = [0; 32];
-    hex::decode_to_slice(&token[2..], &mut hash).map_err(|_| Error::Corrupt)?;
-    match token[1] {
-        letter @ (DECODED | VERBATIM) => Ok((letter, hash)),
-        _ => Err(Error::Corrupt),
-    }
 }
 
 /// A reader that hashes and counts what passes through it.

@@ -90,6 +90,9 @@ pub enum Error {
     /// An argument is out of its range; the text names it.
     #[error("{0}")]
     Argument(&'static str),
+    /// The content of an attachment has not come to this store yet.
+    #[error("the attachment is not on this device yet")]
+    AttachmentAbsent,
     /// An import met a record that cannot be stored; everything before it is.
     #[error("record {record} of the import was refused: {source}")]
     Record {
@@ -169,6 +172,7 @@ impl Error {
             Self::Argument(_) => 117,
             Self::Archive(_) => 118,
             Self::Cancelled => 119,
+            Self::AttachmentAbsent => 120,
             Self::Entry { source, .. } | Self::Record { source, .. } => source.code(),
             Self::Vault(error) => error.code(),
             Self::NotElevated => 230,

@@ -7,11 +7,14 @@
 //! rolls the transaction back; a store that was opened with an extension is never opened without it.
 
 use std::cell::RefCell;
+use std::io::Read;
 
 use keepwell_fhir::{Instant, ResourceType};
 use keepwell_sqlcipher::{Connection, Migration};
+use rusqlite::params;
 
-use crate::attachment::Attachments;
+use crate::apart::{Incoming, apart};
+use crate::attachment::{self, Attachments};
 use crate::body::Decoder;
 use crate::change_feed::Operation;
 use crate::error::{Error, Result};
@@ -105,16 +108,18 @@ impl Changed<'_> {
         self.before
     }
 
-    /// The content of this version, likewise.
+    /// The content of this version without meta.versionId and meta.lastUpdated, large attachments apart, as
+    /// [`View::current`]. `connection` is the one that the extension is told of this on.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when it cannot be decompressed.
-    pub fn stored_after(&self) -> Result<Option<Vec<u8>>> {
-        match self.after {
-            After::Nothing => Ok(None),
-            After::Prepared(prepared) if !prepared.content.is_empty() => Ok(Some(prepared.content.clone())),
-            After::Prepared(prepared) => Ok(Some(self.decoder.borrow_mut().decode(&prepared.body)?)),
-        }
+    pub fn content(&self, connection: &Connection) -> Result<Option<Vec<u8>>> {
+        let stored = match self.after {
+            After::Nothing => return Ok(None),
+            After::Prepared(prepared) if !prepared.content.is_empty() => prepared.content.clone(),
+            After::Prepared(prepared) => self.decoder.borrow_mut().decode(&prepared.body)?,
+        };
+        apart(connection, stored).map(Some)
     }
 }
 
@@ -130,7 +135,9 @@ pub struct Current {
     pub last_updated: Instant,
     /// The place of that version in the change log.
     pub sequence: i64,
-    /// The JSON without meta.versionId and meta.lastUpdated, byte for byte; `None` when it is deleted or purged.
+    /// The JSON without meta.versionId and meta.lastUpdated, byte for byte but for large attachments, which are apart:
+    /// `{"_blob":{"sha256":"…","size":1300000}}` stands for the text, as docs/sync-protocol.md says. `None` when it is
+    /// deleted or purged.
     pub content: Option<Vec<u8>>,
 }
 
@@ -139,6 +146,16 @@ impl std::fmt::Debug for Current {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Current(row {}, version {})", self.key, self.version)
     }
+}
+
+/// What is known of the content of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attachment {
+    /// Bytes of the content.
+    pub size: u64,
+    /// Whether the content is in this store.
+    pub is_here: bool,
 }
 
 /// One state of a store: its resources and the tables of extensions.
@@ -197,8 +214,43 @@ impl<'v> View<'v> {
 
     fn content(&mut self, head: &Head, version: u64) -> Result<Option<Vec<u8>>> {
         version_content(self.connection, self.decoder, head, version)?
-            .map(|content| self.attachments.expand(self.connection, content))
+            .map(|content| apart(self.connection, content))
             .transpose()
+    }
+
+    /// An attachment that a body refers to, by the SHA-256 of its content; `None` if none does.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn attachment(&self, hash: &[u8; 32]) -> Result<Option<Attachment>> {
+        let row = attachment::row(self.connection, hash)?;
+        Ok(row.map(|row| Attachment { size: row.size, is_here: !row.is_absent }))
+    }
+
+    /// Bytes of an attachment's content from `offset` on, at most `length`.
+    ///
+    /// # Errors
+    /// [`Error::AttachmentAbsent`]; [`Error::Corrupt`], also when no body refers to it.
+    pub fn attachment_bytes(&self, hash: &[u8; 32], offset: u64, length: usize) -> Result<Vec<u8>> {
+        self.attachments.range(self.connection, hash, offset, length)
+    }
+
+    /// Attachments of current versions whose content is not here: hash and size, at most `limit`.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn absent_attachments(&self, limit: usize) -> Result<Vec<([u8; 32], u64)>> {
+        let mut statement = self.connection.prepare_cached(
+            "-- View::absent_attachments
+             SELECT hash, size FROM blob WHERE is_absent = 1 AND EXISTS (
+                 SELECT 1 FROM blob_reference JOIN resource ON resource.key = blob_reference.resource
+                 WHERE blob_reference.blob = blob.key AND blob_reference.version = resource.version)
+             LIMIT ?1",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows =
+            statement.query_map([limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Type, id and current content of the resource in a row, as [`Self::current`].
@@ -273,7 +325,8 @@ impl Transaction<'_, '_> {
     }
 
     /// Writes a version, the first or a further one; returns its number. Where `content` is the current content
-    /// nothing is written. The content has its id; `is_valid` says that another store has validated it already.
+    /// nothing is written. The content has its id, and its large attachments may be apart as in [`View::current`]: their
+    /// content is here, or comes by [`Self::add_attachment`]. `is_valid` says that another store has validated it already.
     ///
     /// # Errors
     /// As [`crate::Session::update`]. After one with a code below 200 the transaction is as it was, and goes on.
@@ -286,9 +339,10 @@ impl Transaction<'_, '_> {
     ) -> Result<u64> {
         let key = valid_id(id)?;
         let head = self.unit.find(resource_type, &key)?;
+        let content = Incoming::synced(content, self.attachments, self.unit.connection)?;
         let strict = self.unit.preparer.accept_invalid(is_valid);
         let prepared = self.unit.preparer.prepare(
-            content,
+            &content,
             Some(resource_type),
             Identity::Expected(id),
             self.attachments,
@@ -296,6 +350,23 @@ impl Transaction<'_, '_> {
         );
         self.unit.preparer.accept_invalid(strict);
         Ok(self.unit.put(head.as_ref(), &prepared?)?.version)
+    }
+
+    /// Keeps the content of an attachment, for bodies that refer to it or are about to in this transaction. Whether it
+    /// has this hash; if not, nothing is kept.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn add_attachment(&self, hash: &[u8; 32], content: &mut dyn Read) -> Result<bool> {
+        let Some(staged) = self.attachments.put_expected(hash, content)? else { return Ok(false) };
+        self.unit
+            .connection
+            .prepare_cached(
+                "-- Transaction::add_attachment
+                 UPDATE blob SET file = ?2, size = ?3, is_absent = 0 WHERE hash = ?1 AND is_absent = 1",
+            )?
+            .execute(params![staged.hash, staged.file, staged.size.cast_signed()])?;
+        Ok(true)
     }
 
     /// Writes the version that is a tombstone; returns its number, `None` when there never was such a resource.

@@ -8,6 +8,7 @@ use keepwell_fhir::patch::PatchFormat;
 use keepwell_fhir::{Instant, ResourceType};
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::apart::Incoming;
 use crate::attachment::Attachments;
 use crate::change_feed::Operation;
 use crate::condition;
@@ -63,7 +64,7 @@ pub(crate) struct Interactions<'u, 'w> {
 impl Interactions<'_, '_> {
     /// create: the server chooses the id.
     pub(crate) fn create(&mut self, resource_type: ResourceType, id: &IdKey, body: &[u8]) -> Result<Written> {
-        let prepared = self.prepare(body, resource_type, Identity::Assigned(id))?;
+        let prepared = self.prepare(body, resource_type, Identity::Assigned(id), None)?;
         let outcomes = self.unit.put(None, &prepared)?;
         Ok(Written::new(resource_type, id, outcomes))
     }
@@ -79,7 +80,7 @@ impl Interactions<'_, '_> {
         let key = valid_id(id)?;
         let head = self.unit.find(resource_type, &key)?;
         check(resource_type, head.as_ref(), precondition)?;
-        let prepared = self.prepare(body, resource_type, Identity::Expected(id))?;
+        let prepared = self.prepare(body, resource_type, Identity::Expected(id), head.as_ref())?;
         let outcomes = self.unit.put(head.as_ref(), &prepared)?;
         Ok(Written::new(resource_type, &key, outcomes))
     }
@@ -94,7 +95,7 @@ impl Interactions<'_, '_> {
     ) -> Result<Written> {
         let head = self.unit.find(resource_type, id)?;
         check(resource_type, head.as_ref(), precondition)?;
-        let prepared = self.prepare(body, resource_type, Identity::OwnOr(id))?;
+        let prepared = self.prepare(body, resource_type, Identity::OwnOr(id), head.as_ref())?;
         if prepared.id != *id {
             return Err(Error::WrongId);
         }
@@ -116,7 +117,7 @@ impl Interactions<'_, '_> {
         check(resource_type, Some(&head), precondition)?;
         let current = self.read(resource_type, &head)?;
         let patched = format.apply(&current, patch)?;
-        let prepared = self.prepare(&patched, resource_type, Identity::Expected(id))?;
+        let prepared = self.prepare(&patched, resource_type, Identity::Expected(id), Some(&head))?;
         let outcomes = self.unit.put(Some(&head), &prepared)?;
         Ok(Written::new(resource_type, &key, outcomes))
     }
@@ -175,8 +176,10 @@ impl Interactions<'_, '_> {
         body: &[u8],
         resource_type: ResourceType,
         identity: Identity<'_>,
+        head: Option<&Head>,
     ) -> Result<Prepared> {
-        self.unit.preparer.prepare(body, Some(resource_type), identity, self.attachments, self.rewrite)
+        let body = Incoming::read_before(body, self.attachments, self.unit.connection, head)?;
+        self.unit.preparer.prepare(&body, Some(resource_type), identity, self.attachments, self.rewrite)
     }
 
     /// The current version as a client reads it.

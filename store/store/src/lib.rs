@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod apart;
 mod archive;
 mod attachment;
 pub mod audit;
@@ -39,7 +40,7 @@ pub use change_feed::{CHANGES_PAGE_MAX, Change, ChangeFeed, Operation, UNITS_WAI
 pub use compression::Compression;
 pub use error::{Error, Result};
 pub use export::{ExportOptions, ExportProgress};
-pub use extension::{Changed, Current, Extension, Transaction, View};
+pub use extension::{Attachment, Changed, Current, Extension, Transaction, View};
 pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
 pub use id_key::IdKey;
 pub use import::{

@@ -8,6 +8,7 @@ use keepwell_fhir::{Reference, ResourceType, Severity, Slot, Span, Walk, Walker}
 use keepwell_search::{Extractor, TermList, Terms, add_words};
 use ring::digest;
 
+use crate::apart::Incoming;
 use crate::attachment::{Attachments, Staged, without_tokens};
 use crate::body::{Encoder, RESOURCE_BYTES_MAX};
 use crate::error::{Error, Result};
@@ -104,12 +105,13 @@ impl Preparer {
     /// attachment reports.
     pub(crate) fn prepare(
         &mut self,
-        bytes: &[u8],
+        incoming: &Incoming<'_>,
         expected: Option<ResourceType>,
         identity: Identity<'_>,
         attachments: &Attachments,
         rewrite: &Rewrite<'_>,
     ) -> Result<Prepared> {
+        let bytes = incoming.bytes();
         let extracted = self.extractor.extract(bytes)?;
         let (walk, values) = (extracted.walk, extracted.values);
         let contained = extracted.contained.to_vec();
@@ -146,11 +148,20 @@ impl Preparer {
             }
         }
         let is_as_written = edits.is_empty() && set_id.is_none();
-        let mut kept = Vec::new();
+        let (mut kept, mut elsewhere) = (Vec::new(), 0);
         for &span in walk.attachments {
-            let (staged, token) = attachments.put_base64(&bytes[span.range()])?;
+            let (staged, token) = match incoming.at(span) {
+                Some((staged, token)) => {
+                    elsewhere += 1;
+                    (staged, token.write())
+                }
+                None => attachments.put_base64(&bytes[span.range()])?,
+            };
             kept.push(staged);
             edits.push((span, Cow::Owned(token)));
+        }
+        if elsewhere != incoming.elsewhere() {
+            return Err(Error::Argument("an attachment stands where none can"));
         }
         edits.sort_by_key(|(span, _)| span.start);
 

@@ -15,6 +15,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, name: "search", sql: include_str!("../migrations/0002_search.sql") },
     Migration { number: 3, name: "extension", sql: include_str!("../migrations/0003_extension.sql") },
     Migration { number: 4, name: "identity", sql: include_str!("../migrations/0004_identity.sql") },
+    Migration { number: 5, name: "absent blobs", sql: include_str!("../migrations/0005_absent_blob.sql") },
 ];
 
 /// Brings a database to the schema of this program and of the extensions.

@@ -406,6 +406,12 @@ impl Session {
         self.store.inner.note(open, self.actor_key, outcome, event)
     }
 
+    /// Whether a lock has ended this session.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.enter().is_err()
+    }
+
     pub(crate) fn enter(&self) -> Result<OpenGuard<'_>> {
         self.store.inner.enter(Some(self.generation))
     }
@@ -424,7 +430,7 @@ impl Session {
     ) -> Result<T, E> {
         let header = EventHeader { actor: self.actor_key, action, detail };
         let open = self.enter()?;
-        let _staging = open.attachments.stage();
+        let staging = open.attachments.stage();
         let mut refusal = None;
         let mut has_purged = false;
         let done = self.store.inner.write(&open, &header, |unit: &mut Unit<'_>| {
@@ -440,6 +446,8 @@ impl Session {
             return Err(error);
         }
         let done = done?;
+        // What the transaction left without a reference may go now.
+        drop(staging);
         if has_purged {
             self.store.inner.forget_purged(&open)?;
         }

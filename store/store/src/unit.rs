@@ -390,9 +390,11 @@ impl Unit<'_> {
             self.connection
                 .prepare_cached(
                     "-- Unit::refer_to_attachments
-                     INSERT OR IGNORE INTO blob (hash, file, size) VALUES (?1, ?2, ?3)",
+                     INSERT INTO blob (hash, file, size, is_absent) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (hash) DO UPDATE SET file = excluded.file, is_absent = 0
+                     WHERE is_absent = 1 AND excluded.is_absent = 0",
                 )?
-                .execute(params![staged.hash, staged.file, staged.size.cast_signed()])?;
+                .execute(params![staged.hash, staged.file, staged.size.cast_signed(), staged.is_absent])?;
             self.connection
                 .prepare_cached(
                     "-- Unit::refer_to_attachments

@@ -32,7 +32,7 @@ impl Extension for Diary {
     }
 
     fn changed(&self, connection: &Connection, changed: &Changed<'_>) -> Result<()> {
-        let (before, after) = (changed.stored_before(), changed.stored_after()?);
+        let (before, after) = (changed.stored_before(), changed.content(connection)?);
         if after.as_ref().is_some_and(|content| String::from_utf8_lossy(content).contains("Refused")) {
             return Err(Error::Argument("the diary refuses this name"));
         }

@@ -11,7 +11,7 @@
 //! Invariant: a reader hands out only bytes that have been authenticated. A truncation shows at the end: what
 //! was read is provisional until the reader has returned 0.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -74,6 +74,43 @@ pub fn open(
     mut writer: impl Write,
 ) -> io::Result<u64> {
     io::copy(&mut Opener::new(key, store, name, reader)?, &mut writer)
+}
+
+/// Opens a part of a sealed blob: the plain bytes from `offset` on, at most `length`, fewer at its end. Only the chunks
+/// that hold them are read.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_range(
+    key: &Key,
+    store: StoreId,
+    name: &[u8],
+    mut source: impl Read + Seek,
+    offset: u64,
+    length: usize,
+) -> io::Result<Vec<u8>> {
+    let sealed = source.seek(SeekFrom::End(0))?.checked_sub(HEADER_BYTES as u64 + 1).ok_or_else(damaged)?;
+    let last = sealed / SEALED_BYTES as u64;
+    source.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+    let mut salt = [0; SALT_BYTES];
+    read_exact(&mut source, &mut salt)?;
+    let mut chunks = Chunks::new(key, &salt, store, name);
+    chunks.index = offset / CHUNK_BYTES as u64;
+    let mut skip = usize::try_from(offset % CHUNK_BYTES as u64).expect("less than a chunk");
+    let mut plain = Vec::with_capacity(length.saturating_add(CHUNK_BYTES).min(4 * 1024 * 1024));
+    let mut chunk = Zeroizing::new(Vec::with_capacity(SEALED_BYTES));
+    source.seek(SeekFrom::Start(HEADER_BYTES as u64 + chunks.index * SEALED_BYTES as u64))?;
+    while chunks.index <= last && plain.len() < length {
+        chunk.clear();
+        (&mut source).take(SEALED_BYTES as u64).read_to_end(&mut chunk)?;
+        // A blob that was cut short ends with a chunk that was not sealed as the last.
+        let is_last = chunks.index == last;
+        chunks.open(&mut chunk, is_last)?;
+        let wanted = chunk.iter().skip(skip).take(length - plain.len());
+        plain.extend(wanted);
+        skip = 0;
+    }
+    Ok(plain)
 }
 
 /// Length of the sealed blob for `plain` bytes.

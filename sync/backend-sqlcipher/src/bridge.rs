@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use keepwell_backend::{Act, Disclosure, Observer, Result, Storage, Tenant};
 use keepwell_protocol::{Epoch, Id};
 use keepwell_store::audit::Action;
-use keepwell_store::vault::Passcode;
+use keepwell_store::vault::{Passcode, State};
 use keepwell_store::{Actor, Session, Store, StoreOptions};
 use rusqlite::params;
 
@@ -88,10 +88,18 @@ impl SqlcipherBackend {
         Self { tenant, store, app, sessions: Mutex::default(), observers }
     }
 
-    /// The session in which a device acts, or the server itself.
+    /// The session in which a device acts, or the server itself. A lock ends all sessions: whoever unlocked the store
+    /// since, they begin anew; if nobody did (the machine slept), it is unlocked with its keychain.
     fn session(&self, device: Option<&Id>) -> Result<Arc<Session>> {
-        if let Some(session) = self.sessions().get(&device.cloned()) {
-            return Ok(session.clone());
+        let known = self.sessions().get(&device.cloned()).cloned();
+        if let Some(session) = known {
+            if !session.is_over() {
+                return Ok(session);
+            }
+            self.sessions().clear();
+        }
+        if self.store.state() == State::Locked {
+            self.store.unlock(None).map_err(broken)?;
         }
         let actor = match device {
             None => actor(SERVER_USER, &self.app, self.tenant.as_str()),
@@ -123,35 +131,6 @@ impl SqlcipherBackend {
         found.map_err(|Passing(error)| error)
     }
 
-    /// Makes sure that the store is open and that no interaction left a hash to be found, before anybody looks at the
-    /// feed. A store that was locked (the machine slept) is unlocked with its keychain.
-    fn settle(&self) -> Result<()> {
-        let owes = match self.owes() {
-            Err(error) if is_locked(&error) => {
-                self.sessions().clear();
-                self.store.unlock(None).map_err(broken)?;
-                self.owes()?
-            }
-            owes => owes?,
-        };
-        if !owes {
-            return Ok(());
-        }
-        let settled = self.session(None)?.transaction(Action::SyncSend, None, |transaction| {
-            let mut tenant = SqlTenant::new(Reach::Writing(transaction));
-            tenant.settle_unhashed().and_then(|()| tenant.finish()).map_err(Passing)
-        });
-        settled.map_err(|Passing(error)| error)
-    }
-
-    fn owes(&self) -> Result<bool> {
-        let owes = self.session(None)?.view_noting(Action::SyncSend, |view| {
-            let owes = SqlTenant::new(Reach::Reading(view)).owes_hashes();
-            owes.map(|owes| (owes, None)).map_err(Passing)
-        });
-        owes.map_err(|Passing(error)| error)
-    }
-
     fn announce(&self) {
         let observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         observers.iter().for_each(|observer| observer());
@@ -169,7 +148,6 @@ impl Storage for SqlcipherBackend {
         act: Act,
         work: impl FnOnce(&mut dyn Tenant) -> Result<T>,
     ) -> Result<T> {
-        self.settle()?;
         let session = self.session(device)?;
         let done = session.transaction(action(act), Some(detail(act)), |transaction| {
             let mut tenant = SqlTenant::new(Reach::Writing(transaction));
@@ -188,7 +166,6 @@ impl Storage for SqlcipherBackend {
         act: Act,
         work: impl FnOnce(&mut dyn Tenant) -> Result<T>,
     ) -> Result<T> {
-        self.settle()?;
         let session = self.session(device)?;
         let done = session.view_noting(action(act), |view| {
             let mut tenant = SqlTenant::new(Reach::Reading(view));
@@ -210,13 +187,6 @@ fn actor(user: &str, app: &str, device: &str) -> keepwell_store::Result<Actor> {
 fn with_extension(mut options: StoreOptions) -> StoreOptions {
     options.extensions.push(Arc::new(ServerExtension));
     options
-}
-
-/// Whether the store was locked, so that nothing was done.
-fn is_locked(error: &keepwell_backend::Error) -> bool {
-    /// docs/error-codes.md: locked, idle for too long, session over.
-    const LOCKED: std::ops::RangeInclusive<u16> = 201..=203;
-    LOCKED.contains(&error.code())
 }
 
 const fn action(act: Act) -> Action {

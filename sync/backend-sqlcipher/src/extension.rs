@@ -3,14 +3,11 @@
 use std::cell::RefCell;
 
 use keepwell_backend::{Change, Content, Head, NewContent, changed};
-use keepwell_protocol::{Body, Hash, Position, ResourceKey, Version};
+use keepwell_protocol::{Body, Position, ResourceKey, Version};
 use keepwell_store::fhir::Walker;
 use keepwell_store::{Changed, Connection, Error, Extension, Migration, Operation, Result};
 
 use crate::tenant::{Reach, SqlTenant};
-
-/// Stands in a stored body where a large attachment was taken out; no JSON text has it.
-const APART: u8 = 0x01;
 
 thread_local! {
     /// Walks over what interactions write; its memory is kept.
@@ -27,8 +24,10 @@ impl Extension for ServerExtension {
     }
 
     fn migrations(&self) -> &'static [Migration] {
-        const MIGRATIONS: &[Migration] =
-            &[Migration { number: 1, name: "server", sql: include_str!("../migrations/0001_server.sql") }];
+        const MIGRATIONS: &[Migration] = &[
+            Migration { number: 1, name: "server", sql: include_str!("../migrations/0001_server.sql") },
+            Migration { number: 2, name: "blobs", sql: include_str!("../migrations/0002_blobs.sql") },
+        ];
         MIGRATIONS
     }
 
@@ -53,30 +52,22 @@ fn hear(connection: &Connection, made: &Changed<'_>) -> Result<()> {
         at: made.last_updated,
         deleted: gone,
     };
-    let stored = made.stored_after()?;
-    let is_apart = stored.as_ref().is_some_and(|stored| stored.contains(&APART));
-    // The texts that were taken out name no scope.
-    let body = stored.map(|stored| Body::new(without_tokens(stored))).transpose().map_err(damaged)?;
-    let content = body.map(|body| {
+    let text = made.content(connection)?.map(String::from_utf8).transpose().map_err(|_| Error::Corrupt)?;
+    let content = text.map(Body::stored).map(|body| {
         let content = WALKER.with_borrow_mut(|walker| Content::of(walker, &key, &body));
         (body, content)
     });
     let mut tenant = SqlTenant::new(Reach::Hearing(connection, made));
-    let hash = match &content {
-        Some(_) if is_apart => tenant.owe_hash(made.key),
-        Some((body, _)) => Ok(body.hash()),
-        None => Ok(Hash::from_bytes([0; 32])),
-    };
-    let told = hash.and_then(|hash| {
+    let told = (|| {
         let content = content.as_ref().map(|(body, content)| NewContent {
             bytes: body.as_bytes(),
-            hash,
+            hash: body.hash(),
             scopes: &content.scopes,
             blobs: &content.blobs,
         });
         changed(&mut tenant, &Change { key: &key, head, content, origin: None })?;
         tenant.finish()
-    });
+    })();
     told.map_err(|error| match error {
         keepwell_backend::Error::Storage { source, .. } => match source.downcast::<Error>() {
             Ok(error) => *error,
@@ -84,15 +75,4 @@ fn hear(connection: &Connection, made: &Changed<'_>) -> Result<()> {
         },
         _ => Error::Argument("a sync server cannot keep this change"),
     })
-}
-
-/// The same with blanks in the place of what marks an attachment: it becomes JSON again.
-fn without_tokens(stored: Vec<u8>) -> Vec<u8> {
-    let mut bytes = stored;
-    for byte in &mut bytes {
-        if *byte == APART {
-            *byte = b'A';
-        }
-    }
-    bytes
 }

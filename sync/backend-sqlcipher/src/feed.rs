@@ -1,7 +1,7 @@
 //! The tables `server_scope` and `server_feed`.
 
-use keepwell_backend::{FeedRow, FeedState, Origin, Result, Tenant as _};
-use keepwell_protocol::{Body, Digest, Hash, Id, Incarnation, Position, ResourceKey, Scope, Sums};
+use keepwell_backend::{FeedRow, FeedState, Origin, Result};
+use keepwell_protocol::{Digest, Id, Incarnation, Position, ResourceKey, Scope, Sums};
 use rusqlite::{Row, params};
 
 use crate::convert::{
@@ -13,9 +13,6 @@ use crate::tenant::{KnownScope, SqlTenant};
 const IN: i64 = 1;
 const LEFT: i64 = 2;
 const DELETED: i64 = 3;
-
-/// Stands for a hash that is not known yet: [`SqlTenant::settle_unhashed`] puts the true one in its place.
-const UNHASHED: [u8; 32] = [0; 32];
 
 const OF_RESOURCE: &str = "
     -- feed_rows_of
@@ -145,57 +142,7 @@ impl SqlTenant<'_, '_, '_> {
         )
         .map(|_| ())
     }
-
-    /// The hash to give the rules for a body of which only the stored form is at hand, with attachments apart.
-    pub(crate) fn owe_hash(&mut self, resource: i64) -> Result<Hash> {
-        let sql = "-- owe_hash\nINSERT OR IGNORE INTO server_unhashed (resource) VALUES (?1)";
-        run(self.connection(), sql, [resource])?;
-        Ok(Hash::from_bytes(UNHASHED))
-    }
-
-    /// Whether there are hashes that are not known yet.
-    pub(crate) fn owes_hashes(&mut self) -> Result<bool> {
-        let sql = "-- owes_hashes\nSELECT 1 FROM server_unhashed LIMIT 1";
-        Ok(first(self.connection(), sql, [], |_| Ok(()))?.is_some())
-    }
-
-    /// Finds the hashes that are not known yet.
-    pub(crate) fn settle_unhashed(&mut self) -> Result<()> {
-        let keys = collect(
-            self.connection(),
-            "-- settle_unhashed
-             SELECT type, id FROM resource JOIN server_unhashed ON server_unhashed.resource = resource.key",
-            [],
-            |row| stored_key(row, 0),
-        )?;
-        for key in keys {
-            for row in self.feed_rows_of(&key)? {
-                if let Some(member) = row.member().filter(|member| *member.hash.as_bytes() == UNHASHED) {
-                    let body = self.body(&key, row.version)?.ok_or_else(corrupt)?;
-                    self.put_hash(row, &member, &body)?;
-                }
-            }
-        }
-        run(self.connection(), "-- settle_unhashed\nDELETE FROM server_unhashed", []).map(|_| ())
-    }
-
-    fn put_hash(&mut self, row: FeedRow, owed: &keepwell_protocol::Member, body: &Body) -> Result<()> {
-        let mut digest = self.digest(&row.scope)?;
-        digest.remove(owed);
-        let too_large = body.as_bytes().len() > LARGEST_BYTES;
-        let state =
-            if too_large { FeedState::Left } else { FeedState::In { hash: body.hash(), origin: None } };
-        let row = FeedRow { state, ..row };
-        if let Some(member) = row.member() {
-            digest.add(&member);
-        }
-        self.set_digest(&row.scope, digest)?;
-        self.put_feed_row(&row)
-    }
 }
-
-/// The largest body that surely travels, even if it is indented.
-const LARGEST_BYTES: usize = keepwell_protocol::limits::LINE_BYTES_MAX / 2 - (4 << 10);
 
 fn feed_row(row: &Row<'_>, known: Option<&Scope>) -> Result<FeedRow> {
     let scope = match known {

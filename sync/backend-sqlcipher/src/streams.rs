@@ -143,8 +143,8 @@ impl SqlTenant<'_, '_, '_> {
                 serde_json::to_string(&record.paths).expect("a list of texts is JSON"),
                 record.mine.as_ref().map(|mine| mine.as_bytes())
             ],
-        )
-        .map(|_| ())
+        )?;
+        self.keep_blobs_of(record.mine.as_ref())
     }
 
     pub(crate) fn archived_after(&mut self, after: u64, limit: usize) -> Result<Vec<Archived>> {

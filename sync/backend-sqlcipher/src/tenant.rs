@@ -59,6 +59,19 @@ impl<'r, 't, 'w> SqlTenant<'r, 't, 'w> {
         }
     }
 
+    /// What is seen of the store's own.
+    pub(crate) fn view<T>(
+        &mut self,
+        look: impl FnOnce(&mut View<'_>) -> keepwell_store::Result<T>,
+    ) -> Result<T> {
+        let seen = match &mut self.reach {
+            Reach::Writing(transaction) => look(&mut transaction.view()),
+            Reach::Reading(view) => look(view),
+            Reach::Hearing(..) => return Err(corrupt()),
+        };
+        seen.map_err(broken)
+    }
+
     /// The resource's row in the store.
     pub(crate) fn resource(&mut self, key: &ResourceKey) -> Result<Option<i64>> {
         if let Some((last, row)) = &self.last
@@ -141,17 +154,16 @@ impl Tenant for SqlTenant<'_, '_, '_> {
 
     fn body(&mut self, key: &ResourceKey, version: Version) -> Result<Option<Body>> {
         let (kind, id, version) = (key.kind, key.id.as_str(), version.get());
-        let content = match &mut self.reach {
-            Reach::Writing(transaction) => transaction.view().version(kind, id, version),
-            Reach::Reading(view) => view.version(kind, id, version),
-            Reach::Hearing(..) => return Err(corrupt()),
-        };
-        let Some(content) = content.map_err(broken)? else { return Ok(None) };
+        let content = self.view(|view| view.version(kind, id, version))?;
+        let Some(content) = content else { return Ok(None) };
         let text = String::from_utf8(content).map_err(|_| corrupt())?;
         Ok(Some(Body::stored(text)))
     }
 
     fn write(&mut self, key: &ResourceKey, body: Option<&Body>, _: Instant) -> Result<Head> {
+        if let Some(body) = body {
+            self.hand_over_blobs(body)?;
+        }
         let Reach::Writing(transaction) = &mut self.reach else { return Err(corrupt()) };
         let (kind, id) = (key.kind, key.id.as_str());
         let made = match body {
@@ -368,6 +380,10 @@ impl Tenant for SqlTenant<'_, '_, '_> {
 
     fn end_upload(&mut self, id: &Id, keep: bool) -> Result<()> {
         self.finish_upload(id, keep)
+    }
+
+    fn has_uploaded(&mut self, device: &Id, blob: &Blob) -> Result<bool> {
+        self.was_uploaded_by(device, blob)
     }
 
     fn drop_uploads(&mut self, since: Instant) -> Result<()> {

@@ -13,8 +13,8 @@ use keepwell_backend_sqlcipher::store::{
     Actor, ImportOptions, ImportSource, Precondition, Store, StoreOptions,
 };
 use keepwell_protocol::{
-    Body, Digest, Epoch, Grant, Hash, Id, Incarnation, Member, Part, Position, PullItem, PullRequest,
-    RequestId, Row, RowState, ScopeSet, Sequence,
+    Blob, BlobToken, Body, Digest, Epoch, Grant, Hash, Id, Incarnation, Member, Part, Position, PullItem,
+    PullRequest, RequestId, Row, RowState, ScopeSet, Sequence,
 };
 use tempfile::TempDir;
 
@@ -127,7 +127,13 @@ fn what_fhir_clients_and_imports_write_reaches_the_feed() {
         .iter()
         .map(|row| if let RowState::In(body) = &row.state { body.as_bytes() } else { b"" })
         .collect();
-    assert_eq!(bodies, [&flag("two")[..], large.as_bytes()]);
+    // The photo travels apart.
+    let content = b"ABC".repeat(8_000);
+    let blob = Blob { sha256: Hash::of(&content), size: content.len() as u64 };
+    let apart = large.replace(&format!("\"{photo}\""), &BlobToken { blob, text: false }.to_string());
+    assert!(bodies == [&flag("two")[..], apart.as_bytes()]);
+    let bytes = clinic.blob(&id("d1"), &blob.sha256, 10, 50_000).expect("the photo");
+    assert!(bytes == content[10..]);
     let members: Vec<Member> = found
         .iter()
         .map(|row| {

@@ -12,11 +12,12 @@
 //!
 //! What is in no scope stays on the server, and no device may write it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use keepwell_fhir::{Compartment, Issue, IssueType, Reference, ResourceType, Severity, Walk, Walker};
 use keepwell_protocol::limits::{BLOB_BYTES_MIN, LINE_BYTES_MAX, PULL_BYTES_MAX};
-use keepwell_protocol::{Blob, BlobToken, Body, Document as _, Id, ResourceKey, Scope};
+use keepwell_protocol::{Blob, BlobToken, Body, Id, ResourceKey, Scope};
 use serde::Deserialize;
 
 /// Types of the directory.
@@ -114,8 +115,10 @@ impl Content {
         }
         let mut issues: Vec<Issue> =
             walk.issues.iter().filter(|issue| issue.severity <= Severity::Error).cloned().collect();
-        if !blobs.is_empty() && walk.attachments.len() < blobs.len() {
-            issues.extend(refused("a blob stands where no attachment can").issues);
+        match walk.attachments.len().cmp(&blobs.len()) {
+            Ordering::Less => issues.extend(refused("a blob stands where no attachment can").issues),
+            Ordering::Greater => issues.extend(refused("a large attachment has to travel apart").issues),
+            Ordering::Equal => {}
         }
         let scopes: Vec<Scope> = scopes(key, &plain, &walk).into_iter().collect();
         let travels = travelling_bytes(body) + ENVELOPE_BYTES;
@@ -146,23 +149,19 @@ fn travelling_bytes(body: &Body) -> usize {
 
 /// The bytes with a text in the place of each blob, and the blobs.
 fn without_blobs(bytes: &[u8]) -> Option<(std::borrow::Cow<'_, [u8]>, Vec<Blob>)> {
-    const MARK: &[u8] = b"{\"_blob\":";
-    let mut found = memchr::memmem::find_iter(bytes, MARK).peekable();
-    if found.peek().is_none() {
+    let tokens = BlobToken::all(bytes)?;
+    if tokens.is_empty() {
         return Some((bytes.into(), Vec::new()));
     }
     let (mut plain, mut blobs, mut copied) = (Vec::with_capacity(bytes.len()), Vec::new(), 0);
-    for start in found {
-        let mut tokens = serde_json::Deserializer::from_slice(&bytes[start..]).into_iter::<BlobToken>();
-        let token = tokens.next()?.ok()?;
-        token.check().ok()?;
+    for (place, token) in tokens {
         blobs.push(token.blob);
-        plain.extend_from_slice(&bytes[copied..start]);
+        plain.extend_from_slice(&bytes[copied..place.start]);
         // As long as what a walk lists as an attachment.
         plain.push(b'"');
         plain.resize(plain.len() + BLOB_BYTES_MIN + 4, b'A');
         plain.push(b'"');
-        copied = start + tokens.byte_offset();
+        copied = place.end;
     }
     plain.extend_from_slice(&bytes[copied..]);
     Some((plain.into(), blobs))

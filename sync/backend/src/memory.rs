@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Blob, Body, Digest, Epoch, Generation, Hash, Horizon, Id, Incarnation, Member, Position, ResourceKey,
-    Scope, Sequence, Version,
+    Blob, BlobToken, Body, Digest, Epoch, Generation, Hash, Horizon, Id, Incarnation, Member, Position,
+    ResourceKey, Scope, Sequence, Version,
 };
 
 use crate::access::{Access, Held};
@@ -51,6 +51,7 @@ struct State {
     devices: BTreeMap<Id, Device>,
     invitations: BTreeMap<Hash, Vec<u8>>,
     blobs: BTreeMap<Hash, Arc<[u8]>>,
+    uploaded: BTreeMap<(Id, Hash), Instant>,
     referrers: BTreeMap<Hash, BTreeSet<ResourceKey>>,
     uploads: BTreeMap<Id, (UploadRow, Vec<u8>)>,
     defects: BTreeSet<Defect>,
@@ -89,6 +90,7 @@ impl MemoryBackend {
             devices: BTreeMap::new(),
             invitations: BTreeMap::new(),
             blobs: BTreeMap::new(),
+            uploaded: BTreeMap::new(),
             referrers: BTreeMap::new(),
             uploads: BTreeMap::new(),
             defects: BTreeSet::new(),
@@ -490,13 +492,27 @@ impl Tenant for State {
 
     fn end_upload(&mut self, id: &Id, keep: bool) -> Result<()> {
         if let Some((row, bytes)) = self.uploads.remove(id).filter(|_| keep) {
+            self.uploaded.insert((row.device, row.blob.sha256), row.at);
             self.blobs.insert(row.blob.sha256, bytes.into());
         }
         Ok(())
     }
 
+    fn has_uploaded(&mut self, device: &Id, blob: &Blob) -> Result<bool> {
+        let is_whole = self.blobs.get(&blob.sha256).is_some_and(|bytes| bytes.len() as u64 == blob.size);
+        Ok(is_whole && self.uploaded.contains_key(&(device.clone(), blob.sha256)))
+    }
+
     fn drop_uploads(&mut self, since: Instant) -> Result<()> {
         self.uploads.retain(|_, (row, _)| row.at >= since);
+        let Self { blobs, uploaded, referrers, archive, .. } = self;
+        let archived = |blob: &Hash| {
+            let bodies = archive.iter().filter_map(|record| record.mine.as_ref());
+            let tokens = bodies.filter_map(|body| BlobToken::all(body.as_bytes())).flatten();
+            tokens.into_iter().any(|(_, token)| token.blob.sha256 == *blob)
+        };
+        uploaded.retain(|(_, hash), at| *at >= since || archived(hash));
+        blobs.retain(|hash, _| referrers.contains_key(hash) || uploaded.keys().any(|(_, own)| own == hash));
         Ok(())
     }
 

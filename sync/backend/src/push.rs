@@ -21,6 +21,7 @@ use crate::defect::Defect;
 use crate::device::Device;
 use crate::error::Result;
 use crate::feed::{self, Change, NewContent};
+use crate::rules::may_name;
 use crate::tenant::{Decided, FeedRow, FeedState, Head, Origin, Source, Tenant};
 
 /// Decides the mutations of a push. A refusal within is told after what was decided before it has been kept.
@@ -51,6 +52,10 @@ pub(crate) fn push(
             }
             Told::NeedFull(sequence) => {
                 reply.push(Settlement { sequence, outcome: Outcome::NeedFull });
+                break;
+            }
+            Told::NeedBlob(sequence) => {
+                reply.push(Settlement { sequence, outcome: Outcome::NeedBlob });
                 break;
             }
             Told::Outcomes(settlements) => settlements,
@@ -97,6 +102,7 @@ fn runs(mutations: &[Frozen]) -> impl Iterator<Item = &[Frozen]> {
 enum Told {
     Outcomes(Vec<Settlement>),
     NeedFull(Sequence),
+    NeedBlob(Sequence),
     Refused(Refusal),
 }
 
@@ -177,10 +183,14 @@ impl Decider<'_> {
         }
         let mut candidates = Vec::with_capacity(new.len());
         for frozen in new {
-            match self.candidate(frozen)? {
-                Some(candidate) => candidates.push(candidate),
-                None => return Ok(Told::NeedFull(frozen.mutation().sequence)),
+            let sequence = frozen.mutation().sequence;
+            let Some(candidate) = self.candidate(frozen)? else { return Ok(Told::NeedFull(sequence)) };
+            for blob in candidate.new.iter().flat_map(|(_, content)| &content.blobs) {
+                if !may_name(self.tenant, self.device, blob)? {
+                    return Ok(Told::NeedBlob(sequence));
+                }
             }
+            candidates.push(candidate);
         }
         if self.tenant.has(Defect::NoGroups) {
             for candidate in candidates {

@@ -16,7 +16,7 @@ use crate::archive::{ARCHIVE_PAGE_MAX, Archived};
 use crate::backend::{Backend, Observer, Pushed, Redeem, Retention};
 use crate::defect::Defect;
 use crate::device::{Device, DeviceState, Enrolled, LeasePolicy, SEEN_MS};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feed;
 use crate::tenant::{Act, Disclosure, Source, Storage, Tenant, UploadRow};
 use crate::{pull, push};
@@ -151,8 +151,9 @@ impl<S: Storage> Backend for S {
             speaks(upload.v)?;
             upload.check().map_err(|error| Refusal::from(&error))?;
             let id = upload_id(device, &upload.sha256);
-            // What is here already needs no upload, but only who may read it is told so.
-            if readable_blob(tenant, &known, &upload.sha256).is_ok_and(|size| size == upload.size) {
+            // What is here already needs no upload, but only who may read it is told so, and who has sent it.
+            let blob = Blob { sha256: upload.sha256, size: upload.size };
+            if may_name(tenant, &known, &blob)? {
                 return Ok(Upload { id, offset: upload.size });
             }
             let begun = tenant.upload(&id)?.filter(|begun| begun.blob.size == upload.size);
@@ -163,7 +164,6 @@ impl<S: Storage> Backend for S {
                 return Err(Refusal::Busy { retry_after_s: None }.into());
             }
             tenant.end_upload(&id, false)?;
-            let blob = Blob { sha256: upload.sha256, size: upload.size };
             let row = UploadRow { id: id.clone(), device: device.clone(), blob, offset: 0, at };
             tenant.put_upload(&row, &[])?;
             Ok(Upload { id, offset: 0 })
@@ -300,8 +300,14 @@ impl<S: Storage> Backend for S {
             {
                 return Ok(head.version);
             }
+            let before = head.map(|head| head.version);
             let head = tenant.write(&key, Some(body), at)?;
-            feed::changed_elsewhere(tenant, &mut Walker::new(), &key, head, Some(body))?;
+            if Some(head.version) == before {
+                return Ok(head.version);
+            }
+            // Where its large attachments were in it, they are apart now.
+            let kept = tenant.body(&key, head.version)?;
+            feed::changed_elsewhere(tenant, &mut Walker::new(), &key, head, kept.as_ref())?;
             Ok(head.version)
         })
     }
@@ -384,6 +390,19 @@ fn welcome(tenant: &mut dyn Tenant, user: &Id) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a device may write a resource that refers to a blob: it has shown that it has the bytes, or may read them.
+/// Otherwise a hash would be as good as the content.
+pub(crate) fn may_name(tenant: &mut dyn Tenant, device: &Device, blob: &Blob) -> Result<bool> {
+    if tenant.has_uploaded(&device.id, blob)? {
+        return Ok(true);
+    }
+    match readable_blob(tenant, device, &blob.sha256) {
+        Ok(size) => Ok(size == blob.size),
+        Err(Error::Refused(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The size of a blob, if a resource that refers to it may be read.

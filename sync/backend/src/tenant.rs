@@ -331,9 +331,12 @@ pub trait Tenant {
     fn put_upload(&mut self, upload: &UploadRow, chunk: &[u8]) -> Result<()>;
     /// The hash of what an upload has.
     fn upload_hash(&mut self, id: &Id) -> Result<Hash>;
-    /// Makes a blob of an upload, or drops it.
+    /// Makes a blob of an upload, and notes that its device has uploaded it; or drops it.
     fn end_upload(&mut self, id: &Id, keep: bool) -> Result<()>;
-    /// Drops uploads that have not gone on since a time.
+    /// Whether a device has uploaded a blob, not long ago.
+    fn has_uploaded(&mut self, device: &Id, blob: &Blob) -> Result<bool>;
+    /// Drops uploads that have not gone on since a time, and what was uploaded before it and nothing refers to, be it a
+    /// resource or the archive.
     fn drop_uploads(&mut self, since: Instant) -> Result<()>;
 
     /// Notes what is being shown, for the audit trail.

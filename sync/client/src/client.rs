@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use keepwell_engine::{Event, Policy, Report};
 use keepwell_fhir::ResourceType;
-use keepwell_protocol::{EnrolRequest, Incarnation, Secret, VERSION_MAX};
+use keepwell_protocol::{BlobToken, EnrolRequest, Incarnation, Secret, VERSION_MAX};
 use keepwell_store::audit::Action;
 use keepwell_store::vault::{Clock, SystemClock};
 use keepwell_store::{Actor, Session, Store};
@@ -133,6 +133,30 @@ impl Client {
         })
     }
 
+    /// Fetches the attachments of a resource that are not here yet, whatever the network costs, and does what else there
+    /// is to do. Blocks. When it could not be done, the report's `last_problem` says why.
+    ///
+    /// # Errors
+    /// As [`Self::sync`].
+    pub fn fetch_attachments(
+        &self,
+        resource_type: ResourceType,
+        id: &str,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(&Progress),
+    ) -> Result<Report> {
+        let wanted = self.session()?.view(Action::SyncSend, None, |view| -> Result<_> {
+            let content = view.current(resource_type, id)?.and_then(|current| current.content);
+            let tokens = content.and_then(|content| BlobToken::all(&content)).unwrap_or_default();
+            Ok(tokens.into_iter().map(|(_, token)| token.blob).collect())
+        })?;
+        self.with_driver(|driver| {
+            driver.restart()?;
+            driver.round(Event::Fetch(wanted), cancel, progress)?;
+            Ok(driver.report().clone())
+        })
+    }
+
     /// Syncs on a thread of its own from now on: when something is saved, when the server says that there is
     /// something, and from time to time.
     ///
@@ -156,7 +180,7 @@ impl Client {
     /// # Errors
     /// [`Error::Store`].
     pub fn status(&self) -> Result<Status> {
-        self.session()?.view(Action::SyncSend, None, |view| Status::read(Tables::new(view.connection())))
+        self.session()?.view(Action::SyncSend, None, |view| Status::read(view))
     }
 
     /// The edits that lost and that a person has to look at, oldest first: conflicts, what the server found invalid,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use keepwell_engine::{Answer, Effect, Engine, Event, Now, Policy, Report, Request, Settings, Stop};
 use keepwell_fhir::Instant;
 use keepwell_protocol::WipeOrder;
+use keepwell_protocol::limits::CHUNK_BYTES_MAX;
 use keepwell_store::audit::Action;
 use keepwell_store::vault::Clock;
 use keepwell_store::{CHANGES_PAGE_MAX, Session};
@@ -203,11 +204,9 @@ impl Driver {
     /// The bytes of a chunk.
     fn payload(&self, request: &Request) -> Result<Vec<u8>> {
         let Request::UploadChunk { blob, offset, length, .. } = request else { return Ok(Vec::new()) };
-        self.session.view(Action::SyncSend, None, |view| -> Result<_> {
-            let whole = Tables::new(view.connection()).blob_parts(&blob.sha256)?;
-            let start = usize::try_from(*offset).unwrap_or(usize::MAX).min(whole.len());
-            let end = start.saturating_add(usize::try_from(*length).unwrap_or(usize::MAX)).min(whole.len());
-            Ok(whole[start..end].to_vec())
+        let length = usize::try_from(*length).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
+        self.session.view(Action::SyncSend, None, |view| {
+            Ok(view.attachment_bytes(blob.sha256.as_bytes(), *offset, length)?)
         })
     }
 

@@ -6,12 +6,13 @@
 //!
 //! Invariant: all of it commits with the transaction, or none.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use keepwell_engine::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, Replica};
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Blob, Body, Digest, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
+    Blob, BlobToken, Body, Digest, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence,
+    Version,
 };
 use keepwell_store::Transaction;
 
@@ -20,6 +21,9 @@ use crate::tables::{BaseContent, Entry, STATE, Tables, name_of};
 
 /// Errors of the store with a lower code are about one resource; the transaction goes on after them.
 const DATA_CODES: u16 = 200;
+
+/// Attachments that are not here and are looked through for one to fetch.
+const ABSENT_MAX: usize = 10_000;
 
 /// A device's storage inside one transaction.
 pub struct StoreReplica<'r, 't, 'w> {
@@ -130,8 +134,7 @@ impl Replica for StoreReplica<'_, '_, '_> {
 
     fn content(&mut self, key: &ResourceKey) -> Result<Option<Body>> {
         let current = self.transaction.view().current(key.kind, key.id.as_str())?;
-        let content = current.and_then(|current| current.content);
-        content.map(|content| Body::new(content).map_err(corrupt)).transpose()
+        current.and_then(|current| current.content).map(stored).transpose()
     }
 
     fn put(
@@ -160,6 +163,11 @@ impl Replica for StoreReplica<'_, '_, '_> {
     }
 
     fn purge(&mut self, key: &ResourceKey) -> Result<()> {
+        let content = self.content(key)?;
+        let tokens = content.and_then(|body| BlobToken::all(body.as_bytes())).unwrap_or_default();
+        for (_, token) in tokens {
+            self.tables().forget_blob(&token.blob.sha256)?;
+        }
         Ok(self.transaction.purge(key.kind, key.id.as_str())?)
     }
 
@@ -205,7 +213,7 @@ impl Replica for StoreReplica<'_, '_, '_> {
                 found.ok_or(Error::Store(keepwell_store::Error::Corrupt))?
             }
         };
-        base.content = Some(Body::new(bytes).map_err(corrupt)?);
+        base.content = Some(stored(bytes)?);
         Ok(Some(base))
     }
 
@@ -409,12 +417,27 @@ impl Replica for StoreReplica<'_, '_, '_> {
         Ok(self.tables().set_blob(blob)?)
     }
 
-    fn blob_to_send(&mut self) -> Result<Option<BlobState>> {
-        Ok(self.tables().blob_to_send()?)
+    fn has_blob(&mut self, blob: &Blob) -> Result<bool> {
+        let known = self.transaction.view().attachment(blob.sha256.as_bytes())?;
+        Ok(known.is_some_and(|known| known.is_here && known.size == blob.size))
     }
 
-    fn blob_to_fetch(&mut self) -> Result<Option<BlobState>> {
-        Ok(self.tables().blob_to_fetch()?)
+    fn blob_to_send(&mut self, except: &BTreeSet<Hash>) -> Result<Option<BlobState>> {
+        let states = self.tables().blobs_to_send()?;
+        Ok(states.into_iter().find(|state| !except.contains(&state.blob.sha256)))
+    }
+
+    fn blob_to_fetch(&mut self, only_wanted: bool, except: &BTreeSet<Hash>) -> Result<Option<BlobState>> {
+        for (hash, size) in self.transaction.view().absent_attachments(ABSENT_MAX)? {
+            let blob = Blob { sha256: Hash::from_bytes(hash), size };
+            let state = self.tables().blob(&blob.sha256)?.unwrap_or_else(|| BlobState::absent(blob));
+            if (state.is_wanted || !only_wanted) && !except.contains(&blob.sha256) {
+                // It was here once, and went.
+                let have = if state.have < size { state.have } else { 0 };
+                return Ok(Some(BlobState { have, ..state }));
+            }
+        }
+        Ok(None)
     }
 
     fn append_blob(&mut self, blob: &Blob, offset: u64, bytes: &[u8], is_last: bool) -> Result<bool> {
@@ -423,10 +446,9 @@ impl Replica for StoreReplica<'_, '_, '_> {
         if !is_last {
             return Ok(true);
         }
-        let is_good = Hash::of(&tables.blob_parts(&blob.sha256)?) == blob.sha256;
-        if !is_good {
-            tables.clear_blob_parts(&blob.sha256)?;
-        }
+        let mut parts = tables.blob_parts(&blob.sha256);
+        let is_good = self.transaction.add_attachment(blob.sha256.as_bytes(), &mut parts)?;
+        tables.clear_blob_parts(&blob.sha256)?;
         Ok(is_good)
     }
 
@@ -437,4 +459,9 @@ impl Replica for StoreReplica<'_, '_, '_> {
     fn set_state(&mut self, state: &[u8]) -> Result<()> {
         Ok(self.tables().set_setting(STATE, state)?)
     }
+}
+
+/// A body that this store has: it may be too large to travel, which the engine finds.
+fn stored(content: Vec<u8>) -> Result<Body> {
+    String::from_utf8(content).map(Body::stored).map_err(corrupt)
 }

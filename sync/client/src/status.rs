@@ -2,6 +2,7 @@
 
 use keepwell_fhir::{Instant, ResourceType};
 use keepwell_protocol::{Id, Lease};
+use keepwell_store::View;
 use serde::{Deserialize, Serialize};
 
 use crate::enrolment::DeviceRecord;
@@ -20,6 +21,8 @@ pub struct Status {
     pub pending: u64,
     /// Edits that lost and that a person has to look at.
     pub conflicts: u64,
+    /// Attachments that are not here yet.
+    pub absent: usize,
     /// Scopes that are held.
     pub scopes: usize,
     /// Those of them that are still being fetched.
@@ -69,7 +72,8 @@ impl LeaseState {
 }
 
 impl Status {
-    pub(crate) fn read(tables: Tables<'_>) -> Result<Self> {
+    pub(crate) fn read(view: &View<'_>) -> Result<Self> {
+        let tables = Tables::new(view.connection());
         let record = tables.setting(DEVICE)?.map(|bytes| DeviceRecord::read(&bytes)).transpose()?;
         let scopes = tables.scopes()?;
         let met = tables.setting(MET)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
@@ -78,6 +82,7 @@ impl Status {
             tenant: record.map(|record| record.tenant),
             pending: tables.count_edits()?,
             conflicts: tables.count_open_conflicts()?,
+            absent: view.absent_attachments(usize::MAX)?.len(),
             scopes: scopes.len(),
             hydrating: scopes.iter().filter(|held| !held.is_complete).count(),
             met: met.map(Instant::from_ms),

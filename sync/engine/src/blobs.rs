@@ -1,8 +1,11 @@
 //! Attachments: one chunk at a time, up or down, and on from where it stopped.
 
-use keepwell_protocol::{Blob, NewUpload, Refusal, Upload, VERSION_MAX, limits};
+use std::collections::BTreeSet;
+
+use keepwell_protocol::{Blob, Hash, NewUpload, Refusal, Upload, VERSION_MAX, limits};
 
 use crate::effect::{Request, Ticket};
+use crate::policy::Policy;
 use crate::replica::{BlobState, Replica};
 use crate::turn::Turn;
 
@@ -19,13 +22,13 @@ struct Transfer {
 pub(crate) struct Blobs {
     next: Option<Blob>,
     under_way: Option<Transfer>,
-    /// The server does not have what is wanted, or does not take what is offered: not before something changes.
-    is_waiting: bool,
+    /// The server does not have these, or does not take them: not before something changes.
+    passed_over: BTreeSet<Hash>,
 }
 
 impl Blobs {
     pub(crate) fn is_free(&self) -> bool {
-        self.under_way.is_none() && !self.is_waiting
+        self.under_way.is_none()
     }
 
     pub(crate) fn deadline(&self) -> Option<(u64, Ticket)> {
@@ -33,7 +36,21 @@ impl Blobs {
     }
 
     pub(crate) fn retry(&mut self) {
-        self.is_waiting = false;
+        self.passed_over.clear();
+    }
+
+    /// Somebody wants these.
+    pub(crate) fn want<R: Replica>(
+        &mut self,
+        wanted: Vec<Blob>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), R::Error> {
+        self.retry();
+        for blob in wanted {
+            let state = turn.replica.blob(&blob.sha256)?.unwrap_or_else(|| BlobState::absent(blob));
+            turn.replica.set_blob(&BlobState { is_wanted: true, ..state })?;
+        }
+        Ok(())
     }
 
     pub(crate) fn forget(&mut self, ticket: Ticket) {
@@ -45,9 +62,15 @@ impl Blobs {
     }
 
     /// What to ask for next.
-    pub(crate) fn next<R: Replica>(&mut self, turn: &mut Turn<'_, R>) -> Result<Option<Request>, R::Error> {
+    pub(crate) fn next<R: Replica>(
+        &mut self,
+        policy: Policy,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<Option<Request>, R::Error> {
         let length = |blob: &Blob, offset: u64| (blob.size - offset).min(limits::CHUNK_BYTES_MAX as u64);
-        let request = if let Some(BlobState { blob, sent, upload, .. }) = turn.replica.blob_to_send()? {
+        let to_send = if policy.is_metered { None } else { turn.replica.blob_to_send(&self.passed_over)? };
+        let only_wanted = policy.is_metered || policy.is_on_demand;
+        let request = if let Some(BlobState { blob, sent, upload, .. }) = to_send {
             self.next = Some(blob);
             match upload {
                 None => {
@@ -57,7 +80,8 @@ impl Blobs {
                     Request::UploadChunk { upload, blob, offset: sent, length: length(&blob, sent) }
                 }
             }
-        } else if let Some(BlobState { blob, have, .. }) = turn.replica.blob_to_fetch()? {
+        } else if let Some(state) = turn.replica.blob_to_fetch(only_wanted, &self.passed_over)? {
+            let BlobState { blob, have, .. } = state;
             self.next = Some(blob);
             Request::DownloadChunk { blob, offset: have, length: length(&blob, have) }
         } else {
@@ -99,18 +123,22 @@ impl Blobs {
         turn: &mut Turn<'_, R>,
     ) -> Result<(), R::Error> {
         let Some(blob) = self.take(ticket) else { return Ok(()) };
-        let Some(state) = turn.replica.blob(&blob.sha256)? else { return Ok(()) };
+        let state = turn.replica.blob(&blob.sha256)?.unwrap_or_else(|| BlobState::absent(blob));
+        let state = BlobState { have: if state.have < blob.size { state.have } else { 0 }, ..state };
         let have = state.have + bytes.len() as u64;
         if bytes.is_empty() || have > blob.size {
-            self.is_waiting = true;
+            self.passed_over.insert(blob.sha256);
             return Ok(());
         }
         let is_last = have == blob.size;
+        turn.replica.set_blob(&state)?;
         let is_good = turn.replica.append_blob(&blob, state.have, bytes, is_last)?;
         turn.report.downloads += u64::from(is_last && is_good);
         let have = if is_last && !is_good { 0 } else { have };
-        // Bytes that are not those of their hash come again only when somebody asks.
-        self.is_waiting = is_last && !is_good;
+        if is_last && !is_good {
+            // They come again only when somebody asks.
+            self.passed_over.insert(blob.sha256);
+        }
         turn.replica.set_blob(&BlobState { have, ..state })
     }
 
@@ -122,7 +150,7 @@ impl Blobs {
         turn: &mut Turn<'_, R>,
     ) -> Result<bool, R::Error> {
         let Some(blob) = self.take(ticket) else { return Ok(false) };
-        let Some(state) = turn.replica.blob(&blob.sha256)? else { return Ok(true) };
+        let state = turn.replica.blob(&blob.sha256)?.unwrap_or_else(|| BlobState::absent(blob));
         let is_upload = state.sent < blob.size;
         match refusal {
             Refusal::UploadOffset { expected } if is_upload => {
@@ -131,8 +159,10 @@ impl Blobs {
             Refusal::NotFound | Refusal::HashMismatch if is_upload && state.upload.is_some() => {
                 turn.replica.set_blob(&BlobState { sent: 0, upload: None, ..state })?;
             }
-            // The server does not have it yet, or does not want it: other things go on.
-            _ => self.is_waiting = true,
+            // The server does not have it, or does not want it: other things go on.
+            _ => {
+                self.passed_over.insert(blob.sha256);
+            }
         }
         Ok(true)
     }

@@ -178,7 +178,7 @@ impl Engine {
         self.pass_time(turn, effects);
         match event {
             Event::Tick | Event::Edited => {}
-            Event::Blobs => self.blobs.retry(),
+            Event::Fetch(wanted) => self.blobs.want(wanted, turn)?,
             Event::Hint(hint) => {
                 if turn.state.position < Some(hint.clock) || turn.state.epoch != Some(hint.epoch) {
                     // Few hold a patient or a user, and they wait for it.
@@ -515,9 +515,8 @@ impl Engine {
                 self.plan_pull(turn, effects)?;
                 self.plan_push(turn, effects)?;
                 self.plan_park(turn, effects)?;
-                if !self.policy.is_metered
-                    && self.blobs.is_free()
-                    && let Some(request) = self.blobs.next(turn)?
+                if self.blobs.is_free()
+                    && let Some(request) = self.blobs.next(self.policy, turn)?
                 {
                     let ticket = self.send(request, turn, effects);
                     self.blobs.sent(ticket, now_ms + WATCHDOG_MS);

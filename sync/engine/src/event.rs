@@ -2,8 +2,8 @@
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Error, Hello, Hint, Lease, ParkReply, PullEnd, PullHead, PullItem, PushReplyHead, Refusal, Settlement,
-    Upload,
+    Blob, Error, Hello, Hint, Lease, ParkReply, PullEnd, PullHead, PullItem, PushReplyHead, Refusal,
+    Settlement, Upload,
 };
 
 use crate::effect::Ticket;
@@ -37,8 +37,8 @@ pub enum Event {
     Restored,
     /// A lease came with an enrolment.
     Lease(Lease),
-    /// Attachments were saved on this device: their rows are there.
-    Blobs,
+    /// Somebody wants these attachments, whatever the network costs.
+    Fetch(Vec<Blob>),
     /// An answer, or that there will be none.
     Answer {
         /// To which request.

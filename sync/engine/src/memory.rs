@@ -13,6 +13,7 @@ use keepwell_protocol::{
 };
 
 use crate::replica::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, Replica};
+use crate::tokens::tokens;
 
 /// Tables in memory. Nothing here fails, so a transaction is a copy that is taken back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +51,11 @@ impl MemoryReplica {
             Some(body) => self.content.insert(key.clone(), body),
             None => self.content.remove(key),
         };
+    }
+
+    /// Has the content of an attachment, as if a person had attached it.
+    pub fn attach(&mut self, content: &[u8]) {
+        self.bytes.insert(Hash::of(content), content.to_vec());
     }
 
     /// All resources that readers see.
@@ -358,12 +364,29 @@ impl Replica for MemoryReplica {
         Ok(())
     }
 
-    fn blob_to_send(&mut self) -> Result<Option<BlobState>, Infallible> {
-        Ok(self.blobs.values().find(|own| own.have == own.blob.size && own.sent < own.blob.size).cloned())
+    fn has_blob(&mut self, blob: &Blob) -> Result<bool, Infallible> {
+        Ok(self.bytes.get(&blob.sha256).is_some_and(|bytes| bytes.len() as u64 == blob.size))
     }
 
-    fn blob_to_fetch(&mut self) -> Result<Option<BlobState>, Infallible> {
-        Ok(self.blobs.values().find(|own| own.sent == own.blob.size && own.have < own.blob.size).cloned())
+    fn blob_to_send(&mut self, except: &BTreeSet<Hash>) -> Result<Option<BlobState>, Infallible> {
+        let is_due = |own: &&BlobState| own.sent < own.blob.size && !except.contains(&own.blob.sha256);
+        Ok(self.blobs.values().find(is_due).cloned())
+    }
+
+    fn blob_to_fetch(
+        &mut self,
+        only_wanted: bool,
+        except: &BTreeSet<Hash>,
+    ) -> Result<Option<BlobState>, Infallible> {
+        let named: Vec<Blob> = self.content.values().flat_map(tokens).collect();
+        for blob in named {
+            let state = self.blobs.get(&blob.sha256).cloned().unwrap_or_else(|| BlobState::absent(blob));
+            let is_due = (state.is_wanted || !only_wanted) && !except.contains(&blob.sha256);
+            if is_due && !self.has_blob(&blob)? {
+                return Ok(Some(state));
+            }
+        }
+        Ok(None)
     }
 
     fn append_blob(

@@ -8,7 +8,8 @@ use keepwell_protocol::{
 
 use crate::defect::Defect;
 use crate::edited::{Waiting, waiting};
-use crate::replica::{Base, Dirty, Replica};
+use crate::replica::{Base, BlobState, Dirty, Replica};
+use crate::tokens::tokens;
 use crate::turn::Turn;
 
 /// Dirty resources that are looked at for one push: those in flight are passed over.
@@ -108,6 +109,11 @@ impl<R: Replica> Turn<'_, R> {
                 return Ok(true);
             }
         }
+        for key in keys {
+            if !self.are_blobs_sent(key)? {
+                return Ok(true);
+            }
+        }
         let mut mutations = Vec::new();
         for key in keys {
             mutations.extend(self.draft_mutation(key)?);
@@ -160,6 +166,45 @@ impl<R: Replica> Turn<'_, R> {
             }
         }
         Ok(unit)
+    }
+
+    /// Whether the server has the attachments of a waiting edit; those that it has not are noted to be sent.
+    fn are_blobs_sent(&mut self, key: &ResourceKey) -> Result<bool, R::Error> {
+        let wanted = self.replica.content(key)?.as_ref().map(tokens).unwrap_or_default();
+        if wanted.is_empty() {
+            return Ok(true);
+        }
+        let base = self.replica.base(key)?.and_then(|base| base.content);
+        let there = base.as_ref().map(tokens).unwrap_or_default();
+        let mut are_sent = true;
+        for blob in wanted {
+            let is_sent = match self.replica.blob(&blob.sha256)? {
+                Some(state) => state.sent == blob.size,
+                None => there.contains(&blob),
+            };
+            if is_sent {
+                continue;
+            }
+            if !self.replica.has_blob(&blob)? {
+                // Neither side has it: a person has to look.
+                self.quarantine_waiting(key)?;
+                return Ok(false);
+            }
+            if self.replica.blob(&blob.sha256)?.is_none() {
+                self.replica.set_blob(&BlobState::unsent(blob))?;
+            }
+            are_sent = false;
+        }
+        Ok(are_sent)
+    }
+
+    /// The server has not got the attachments of a mutation: they are sent before it goes again, under a new number.
+    pub(crate) fn send_blobs_again(&mut self, key: &ResourceKey) -> Result<(), R::Error> {
+        for blob in self.replica.content(key)?.as_ref().map(tokens).unwrap_or_default() {
+            let state = self.replica.blob(&blob.sha256)?.unwrap_or_else(|| BlobState::unsent(blob));
+            self.replica.set_blob(&BlobState { sent: 0, upload: None, ..state })?;
+        }
+        self.begin_incarnation()
     }
 
     /// Takes an edit out of the outbox that cannot be sent.

@@ -16,8 +16,10 @@
 //! | held | the newest row of a resource with a mutation in flight | resource |
 //! | stage | a row that waits for the next checkpoint | place |
 //! | conflict | an edit that lost | its id |
-//! | blob | an attachment, as far as it is here and there | hash |
+//! | blob | an attachment on its way, up or down | hash |
 //! | state | the engine's own values | |
+
+use std::collections::BTreeSet;
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
@@ -125,17 +127,33 @@ pub struct ConflictRecord {
     pub is_archived: bool,
 }
 
-/// An attachment. Its bytes are the base64 text that stood in the resource.
+/// An attachment on its way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlobState {
     /// Which one.
     pub blob: Blob,
-    /// How many of its bytes are here, from the first on.
+    /// How many of its bytes have come, from the first on.
     pub have: u64,
     /// How many of its bytes the server has; its size if all.
     pub sent: u64,
     /// The upload that was begun.
     pub upload: Option<Id>,
+    /// Somebody asked for it.
+    pub is_wanted: bool,
+}
+
+impl BlobState {
+    /// One that the server has, and of which nothing has come.
+    #[must_use]
+    pub fn absent(blob: Blob) -> Self {
+        Self { blob, have: 0, sent: blob.size, upload: None, is_wanted: false }
+    }
+
+    /// One that is here, and of which nothing was sent.
+    #[must_use]
+    pub fn unsent(blob: Blob) -> Self {
+        Self { blob, have: blob.size, sent: 0, upload: None, is_wanted: false }
+    }
 }
 
 /// What the device's storage offers inside one transaction.
@@ -421,20 +439,31 @@ pub trait Replica {
     /// Those of the storage.
     fn set_blob(&mut self, blob: &BlobState) -> Result<(), Self::Error>;
 
-    /// A blob that is all here and not all on the server.
+    /// Whether the content of a blob is here as a whole.
     ///
     /// # Errors
     /// Those of the storage.
-    fn blob_to_send(&mut self) -> Result<Option<BlobState>, Self::Error>;
+    fn has_blob(&mut self, blob: &Blob) -> Result<bool, Self::Error>;
 
-    /// A blob that is on the server and not all here.
+    /// A row of a blob of which not all has been sent, but for `except`.
     ///
     /// # Errors
     /// Those of the storage.
-    fn blob_to_fetch(&mut self) -> Result<Option<BlobState>, Self::Error>;
+    fn blob_to_send(&mut self, except: &BTreeSet<Hash>) -> Result<Option<BlobState>, Self::Error>;
 
-    /// Keeps bytes of a blob behind those that are here; with `is_last`, whether all of them have its hash. If they
-    /// have not, they are thrown away.
+    /// A blob that content here refers to and that is not here, but for `except`; with `only_wanted`, one whose row says
+    /// that it is wanted.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    fn blob_to_fetch(
+        &mut self,
+        only_wanted: bool,
+        except: &BTreeSet<Hash>,
+    ) -> Result<Option<BlobState>, Self::Error>;
+
+    /// Keeps bytes of a blob, which has a row, behind those that came; with `is_last`, whether all of them have its hash:
+    /// then it is here, else they are thrown away.
     ///
     /// # Errors
     /// Those of the storage.

@@ -7,8 +7,8 @@ use keepwell_protocol::{
 };
 
 use crate::defect::Defect;
-use crate::replica::{Base, BlobState, ConflictRecord, Known, Replica};
-use crate::tokens::tokens;
+use crate::replica::{Base, ConflictRecord, Known, Replica};
+use crate::tokens::Texts;
 use crate::turn::{Turn, hash};
 
 /// A version of the server's.
@@ -182,11 +182,6 @@ impl<R: Replica> Turn<'_, R> {
 
     /// Notes that this is what the server has.
     fn learn(&mut self, key: &ResourceKey, before: Option<Known>, theirs: &Theirs) -> Result<(), R::Error> {
-        for blob in theirs.content.iter().flat_map(tokens) {
-            if self.replica.blob(&blob.sha256)?.is_none() {
-                self.replica.set_blob(&BlobState { blob, have: 0, sent: blob.size, upload: None })?;
-            }
-        }
         if theirs.content.is_some() && theirs.scope.is_some() && is_tombstone(None, before.as_ref()) {
             self.leave_tombstone(key, theirs.scope.as_ref())?;
         }
@@ -264,7 +259,8 @@ impl<R: Replica> Turn<'_, R> {
         if content == base.content.as_ref() {
             return Ok(Joined::Waits { content: mine.cloned(), paths: None });
         }
-        let bytes = |body: Option<&'_ Body>| body.map(|body| body.as_bytes().to_vec());
+        let mut texts = Texts::default();
+        let mut bytes = |body: Option<&'_ Body>| body.map(|body| texts.put(body));
         let (b, m, t) = (bytes(base.content.as_ref()), bytes(mine), bytes(content));
         let (conflicts, shown) = match self.merger.merge(b.as_deref(), m.as_deref(), t.as_deref()) {
             Ok(Outcome::Merged(merged)) => {
@@ -274,7 +270,8 @@ impl<R: Replica> Turn<'_, R> {
                 let is_mine = |decision: &&keepwell_merge::Decision| decision.action == Action::TookMine;
                 let paths = merged.decisions.iter().filter(is_mine).map(|decision| decision.path.clone());
                 let paths = bounded(paths);
-                match merged.bytes.map(|bytes| Body::new(bytes.into_owned())).transpose() {
+                let bytes = merged.bytes.map(|bytes| texts.take_back(bytes.into_owned()));
+                match bytes.map(Body::new).transpose() {
                     Ok(content) => {
                         self.report.merged += 1;
                         return Ok(Joined::Waits { content, paths: Some(paths) });

@@ -22,6 +22,9 @@ impl<R: Replica> Turn<'_, R> {
         if matches!(settlement.outcome, Outcome::NeedFull) {
             return self.send_whole(frozen, sent);
         }
+        if matches!(settlement.outcome, Outcome::NeedBlob) {
+            return self.send_blobs_again(&key);
+        }
         self.replica.remove_mutation(settlement.sequence)?;
         match settlement.outcome {
             Outcome::Applied { version, position } => {

@@ -1,8 +1,10 @@
 //! Blobs: attachments, apart from the resources that refer to them, in chunks that resume.
 //!
 //! In a body on the wire, the base64 text of a large attachment is replaced by a token: `{"_blob":{"sha256":…,
-//! "size":…}}` stands where the string stood. A device asks for a blob by its hash and gets it if it may read a
-//! resource that refers to it; the hash alone opens nothing.
+//! "size":…}}` stands where the string stood. The blob is the content that the text stands for. A device asks for a blob
+//! by its hash and gets it if it may read a resource that refers to it; the hash alone opens nothing.
+//!
+//! Invariant: a token is written in one way only, so that a body with it has one hash.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,7 @@ pub const UPLOAD_OFFSET: &str = "Upload-Offset";
 /// An attachment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Blob {
-    /// The hash of its bytes, which are the text that stood in the resource.
+    /// The hash of its bytes.
     pub sha256: Hash,
     /// How many they are.
     pub size: u64,
@@ -30,6 +32,46 @@ pub struct BlobToken {
     /// The attachment.
     #[serde(rename = "_blob")]
     pub blob: Blob,
+    /// The bytes are the text itself: decoded and encoded again it would be another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub text: bool,
+}
+
+/// How a token begins.
+const BEGIN: &[u8] = br#"{"_blob":"#;
+
+impl BlobToken {
+    /// The tokens in a body, with where each begins and ends; none if one is not written as it should be. What stands
+    /// in a text is none, as its quotes are escaped.
+    ///
+    /// ```
+    /// use keepwell_protocol::{Blob, BlobToken, Hash};
+    /// let token = BlobToken { blob: Blob { sha256: Hash::of(b"scan"), size: 4 }, text: false };
+    /// let body = format!(r#"{{"resourceType":"Binary","id":"1","data":{token}}}"#);
+    /// assert_eq!(BlobToken::all(body.as_bytes()), Some(vec![(41..body.len() - 1, token)]));
+    /// assert_eq!(BlobToken::all(body.replace("size\":4", "size\": 4").as_bytes()), None);
+    /// ```
+    #[must_use]
+    pub fn all(body: &[u8]) -> Option<Vec<(std::ops::Range<usize>, Self)>> {
+        let mut found = Vec::new();
+        for start in memchr::memmem::find_iter(body, BEGIN) {
+            let mut values = serde_json::Deserializer::from_slice(&body[start..]).into_iter::<Self>();
+            let token = values.next()?.ok()?;
+            token.check().ok()?;
+            let place = start..start + values.byte_offset();
+            if token.to_string().as_bytes() != &body[place.clone()] {
+                return None;
+            }
+            found.push((place, token));
+        }
+        Some(found)
+    }
+}
+
+impl std::fmt::Display for BlobToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&serde_json::to_string(self).expect("hashes and numbers are JSON"))
+    }
 }
 
 impl Document for BlobToken {

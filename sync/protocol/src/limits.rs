@@ -78,7 +78,7 @@ pub const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 /// What a decompressor may look back: the memory it needs. Also the largest window that a sender may use.
 pub const WINDOW_BYTES_MAX: usize = 8 << 20;
 
-/// Attachments from this size on travel apart, in bytes of their base64 text.
+/// Attachments longer than this travel apart, in bytes of their base64 text.
 pub const BLOB_BYTES_MIN: usize = keepwell_fhir::ATTACHMENT_INLINE_BYTES;
 
 /// The largest attachment.

@@ -43,6 +43,9 @@ pub enum Outcome {
     },
     /// The delta's base is not at hand: send the whole body under the same number. Nothing was decided.
     NeedFull,
+    /// It names a blob that this device has not uploaded and may not read: upload it, then send the mutation again.
+    /// Nothing was decided.
+    NeedBlob,
 }
 
 /// Why a server parked a mutation.
@@ -88,6 +91,7 @@ impl Settlement {
             "parked" => Outcome::Parked { why: why.ok_or(Error::Contradiction)?, current },
             "rejected" => Outcome::Rejected { outcome: issues.ok_or(Error::Contradiction)? },
             "need_full" => Outcome::NeedFull,
+            "need_blob" => Outcome::NeedBlob,
             _ => return Err(Error::UnknownOutcome),
         };
         Ok(Self { sequence, outcome })
@@ -125,6 +129,7 @@ impl Settlement {
                 "rejected"
             }
             Outcome::NeedFull => "need_full",
+            Outcome::NeedBlob => "need_blob",
         };
         write(&Line { seq: self.sequence, o: o.to_owned(), ver, pos, why, cur, issues }, out);
     }

@@ -82,7 +82,7 @@ fn documents_are_as_they_were() {
     check_document("digest-request", &[digest_request()]);
     check_document("digest-reply", &[digest_reply()]);
     check_document("hints", &hints());
-    check_document("blob-token", &[BlobToken { blob: blob() }]);
+    check_document("blob-token", &[false, true].map(|text| BlobToken { blob: blob(), text }));
     check_document("new-upload", &[NewUpload { v: 1, sha256: blob().sha256, size: blob().size }]);
     check_document("upload", &[upload()]);
     check_document("lease-request", &[LeaseRequest { v: 1, incarnation: INCARNATION }]);

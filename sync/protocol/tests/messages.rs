@@ -133,6 +133,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         (reason, option::of(any_row())).prop_map(|(why, current)| Outcome::Parked { why, current }),
         any_key().prop_flat_map(|key| any_body(&key)).prop_map(|outcome| Outcome::Rejected { outcome }),
         Just(Outcome::NeedFull),
+        Just(Outcome::NeedBlob),
     ]
 }
 

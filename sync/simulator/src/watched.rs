@@ -2,7 +2,7 @@
 //!
 //! So that after a turn only what it wrote to needs a look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use keepwell_engine::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, MemoryReplica, Replica};
@@ -93,8 +93,9 @@ impl Replica for Watched<'_> {
         unarchived(limit: usize) -> Vec<ConflictRecord>;
         blob(hash: &Hash) -> Option<BlobState>;
         set_blob(blob: &BlobState) -> ();
-        blob_to_send() -> Option<BlobState>;
-        blob_to_fetch() -> Option<BlobState>;
+        has_blob(blob: &Blob) -> bool;
+        blob_to_send(except: &BTreeSet<Hash>) -> Option<BlobState>;
+        blob_to_fetch(only_wanted: bool, except: &BTreeSet<Hash>) -> Option<BlobState>;
         append_blob(blob: &Blob, offset: u64, bytes: &[u8], is_last: bool) -> bool;
         state() -> Option<Vec<u8>>;
         set_state(state: &[u8]) -> ();

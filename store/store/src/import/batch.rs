@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::records::Records;
 use super::{ImportOptions, OnError, Refusal};
+use crate::apart::Incoming;
 use crate::error::{Error, Result};
 use crate::id_key::IdKey;
 use crate::index::Known;
@@ -174,10 +175,11 @@ impl Work<'_, '_> {
         let open = self.producer.session.enter()?;
         // No resource has an empty id, so one that comes out with it came without.
         let none = IdKey::new("");
+        let resource = &Incoming::whole(resource)?;
         let mut prepared =
             self.preparer.prepare(resource, None, Identity::OwnOr(&none), &open.attachments, rewrite)?;
         if prepared.id == none {
-            let given = self.given_id(number, resource);
+            let given = self.given_id(number, resource.bytes());
             prepared = self.preparer.prepare(
                 resource,
                 None,

@@ -1,4 +1,4 @@
-//! The attachments: each file is there, authenticates, and holds what its row says.
+//! The attachments: each file that should be here is there, authenticates, and holds what its row says.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::inner::Reader;
 
 const BLOBS: &str = "
     -- verify::attachments
-    SELECT key, hash, size FROM blob ORDER BY key";
+    SELECT key, hash, size FROM blob WHERE is_absent = 0 ORDER BY key";
 const REFERRERS: &str = "
     -- verify::attachments
     SELECT r.type, r.id, b.version FROM blob_reference b JOIN resource r ON r.key = b.resource WHERE b.blob = ?1";

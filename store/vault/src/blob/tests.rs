@@ -31,6 +31,35 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 #[test]
+fn any_part_is_read_without_the_rest_and_a_cut_is_seen() {
+    let plain = pattern(3 * CHUNK_BYTES + 5);
+    let sealed = sealed(&plain);
+    let part = |sealed: &[u8], offset: usize, length: usize| {
+        open_range(&key(), STORE, b"name", io::Cursor::new(sealed), offset as u64, length)
+    };
+    for (offset, length) in [
+        (0, 1),
+        (0, plain.len()),
+        (CHUNK_BYTES - 1, 2),
+        (CHUNK_BYTES, CHUNK_BYTES),
+        (3 * CHUNK_BYTES, 100),
+        (7, 0),
+    ] {
+        let end = (offset + length).min(plain.len());
+        assert_eq!(part(&sealed, offset, length).unwrap(), plain[offset..end], "{offset} {length}");
+    }
+    assert_eq!(part(&sealed, plain.len() + 1, 10).unwrap(), b"");
+    // The chunk that is the last now was not sealed as one.
+    let cut = &sealed[..HEADER_BYTES + 2 * (CHUNK_BYTES + CHUNK_OVERHEAD_BYTES)];
+    assert_eq!(part(cut, 0, 10).unwrap(), plain[..10]);
+    assert!(part(cut, CHUNK_BYTES, 10).is_err());
+    let mut altered = sealed.clone();
+    altered[HEADER_BYTES + 3] ^= 1;
+    assert!(part(&altered, 0, 10).is_err());
+    assert_eq!(part(&altered, CHUNK_BYTES, 10).unwrap(), plain[CHUNK_BYTES..CHUNK_BYTES + 10]);
+}
+
+#[test]
 fn every_length_around_a_chunk_comes_back() {
     for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 5]
     {

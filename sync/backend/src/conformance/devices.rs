@@ -28,6 +28,8 @@ cases![
     an_upload_goes_on_where_it_ended,
     a_blob_with_another_hash_is_dropped,
     a_blob_is_not_betrayed_by_its_hash,
+    a_large_attachment_travels_apart_or_not_at_all,
+    what_the_archive_refers_to_stays,
     forgotten_uploads_go,
 ];
 
@@ -225,11 +227,12 @@ fn a_blob_comes_in_chunks_and_goes_to_readers(backend: &dyn Backend) {
     let mut writer = tablet(backend, "d1", "u1", &["Patient/1"]);
     let reader = tablet(backend, "d2", "u2", &[]);
     let (text, hash) = (text(), Hash::of(&text()));
-    // The resource may come first.
+    // The blob comes first.
     let create = writer.create(&with_photo("1", &text));
-    assert_eq!(brief(&writer.push_one(create)), "applied 1");
-    assert_eq!(refusal(backend.blob_size(&writer.device, &hash)), Refusal::NotFound);
+    assert_eq!(brief(&writer.push_one(create.clone())), "need_blob");
     upload(&writer, &text);
+    assert_eq!(refusal(backend.blob_size(&writer.device, &hash)), Refusal::NotFound);
+    assert_eq!(brief(&writer.push_one(create)), "applied 1");
     assert_eq!(backend.blob_size(&writer.device, &hash).expect("a size"), text.len() as u64);
     let mut read = Vec::new();
     while read.len() < text.len() {
@@ -272,13 +275,45 @@ fn a_blob_with_another_hash_is_dropped(backend: &dyn Backend) {
 }
 
 fn a_blob_is_not_betrayed_by_its_hash(backend: &dyn Backend) {
-    let (owner, curious) = (tablet(backend, "d1", "u1", &["Patient/1"]), tablet(backend, "d2", "u2", &[]));
+    let owner = tablet(backend, "d1", "u1", &["Patient/1"]);
+    let mut curious = tablet(backend, "d2", "u2", &["Patient/2"]);
     upload(&owner, b"secret");
     backend.put(&with_photo("1", b"secret"), NOON).expect("written");
     let new = NewUpload { v: 1, sha256: Hash::of(b"secret"), size: 6 };
     assert_eq!(backend.begin_upload(&owner.device, &new, NOON).expect("there").offset, 6);
     assert_eq!(backend.begin_upload(&curious.device, &new, NOON).expect("as if not").offset, 0);
     assert_eq!(refusal(backend.blob_size(&curious.device, &new.sha256)), Refusal::NotFound);
+    // Nor does naming it open it: whoever does has shown that they have it.
+    let create = curious.create(&with_photo("2", b"secret"));
+    assert_eq!(brief(&curious.push_one(create.clone())), "need_blob");
+    assert_eq!(refusal(backend.blob(&curious.device, &new.sha256, 0, 6)), Refusal::NotFound);
+    upload(&curious, b"secret");
+    assert_eq!(brief(&curious.push_one(create)), "applied 1");
+    assert_eq!(backend.blob(&curious.device, &new.sha256, 0, 6).expect("bytes"), b"secret");
+}
+
+fn a_large_attachment_travels_apart_or_not_at_all(backend: &dyn Backend) {
+    let mut writer = tablet(backend, "d1", "u1", &["Patient/1"]);
+    let text = String::from_utf8(text()).expect("ASCII");
+    let inside = format!(r#"{{"resourceType":"Patient","id":"1","photo":[{{"data":"{text}"}}]}}"#);
+    let create = writer.create(&body(&inside));
+    assert_eq!(brief(&writer.push_one(create)), "rejected");
+}
+
+fn what_the_archive_refers_to_stays(backend: &dyn Backend) {
+    let mut writer = tablet(backend, "d1", "u1", &["Patient/1"]);
+    upload(&writer, b"lost");
+    upload(&writer, b"unused");
+    // No access: the edit goes to the archive, with what it refers to.
+    let create = writer.create(&with_photo("2", b"lost"));
+    backend.put(&patient("2"), NOON).expect("written");
+    assert_eq!(brief(&writer.push_one(create)), "parked NoGrant -");
+    let retention = crate::Retention { made_before: NOON, seen_since: NOON };
+    backend.collect(&retention, later(crate::UPLOAD_AGE_MS + 1)).expect("collected");
+    let found = writer.create(&with_photo("1", b"lost"));
+    assert_eq!(brief(&writer.push_one(found)), "applied 1");
+    let gone = writer.update(1, &with_photo("1", b"unused"));
+    assert_eq!(brief(&writer.push_one(gone)), "need_blob");
 }
 
 fn forgotten_uploads_go(backend: &dyn Backend) {

@@ -261,7 +261,8 @@ pub(super) fn applied(outcome: &Outcome) -> (u64, u64) {
     }
 }
 
-/// `conflict <version> <in or del>`, `conflict -`, `parked <why> ...`, `rejected`, `applied`, `noop`, `need_full`.
+/// `conflict <version> <in or del>`, `conflict -`, `parked <why> ...`, `rejected`, `applied`, `noop`, `need_full`,
+/// `need_blob`.
 pub(super) fn brief(outcome: &Outcome) -> String {
     let row = |row: &Option<Row>| match row {
         None => "-".to_owned(),
@@ -275,6 +276,7 @@ pub(super) fn brief(outcome: &Outcome) -> String {
         Outcome::Parked { why, current } => format!("parked {why:?} {}", row(current)),
         Outcome::Rejected { .. } => "rejected".to_owned(),
         Outcome::NeedFull => "need_full".to_owned(),
+        Outcome::NeedBlob => "need_blob".to_owned(),
         _ => "?".to_owned(),
     }
 }

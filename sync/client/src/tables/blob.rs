@@ -1,28 +1,27 @@
 //! Attachments on their way.
 
+use std::io::{self, Read};
+
 use keepwell_engine::BlobState;
 use keepwell_protocol::{Blob, Hash};
-use keepwell_store::{Error, Result};
+use keepwell_store::{Connection, Error, Result};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::Tables;
 
-const COLUMNS: &str = "SELECT hash, size, have, sent, upload FROM sync_blob";
+const COLUMNS: &str = "SELECT hash, size, have, sent, upload, is_wanted FROM sync_blob";
+/// Uploads that are looked through for one that is not to be passed over.
+const UPLOADS_MAX: usize = 1_000;
 
-impl Tables<'_> {
+impl<'c> Tables<'c> {
     /// The row of a blob.
     pub(crate) fn blob(&self, hash: &Hash) -> Result<Option<BlobState>> {
-        self.find_blob(&format!("{COLUMNS} WHERE hash = ?1"), [hash.as_bytes()])
+        Ok(self.find_blobs(&format!("{COLUMNS} WHERE hash = ?1"), [hash.as_bytes()])?.pop())
     }
 
-    /// A blob that is here and not all on the server.
-    pub(crate) fn blob_to_send(&self) -> Result<Option<BlobState>> {
-        self.find_blob(&format!("{COLUMNS} WHERE have = size AND sent < size LIMIT 1"), [])
-    }
-
-    /// A blob that is on the server and not all here.
-    pub(crate) fn blob_to_fetch(&self) -> Result<Option<BlobState>> {
-        self.find_blob(&format!("{COLUMNS} WHERE have < size AND sent = size LIMIT 1"), [])
+    /// Blobs of which not all has been sent.
+    pub(crate) fn blobs_to_send(&self) -> Result<Vec<BlobState>> {
+        self.find_blobs(&format!("{COLUMNS} WHERE sent < size LIMIT {UPLOADS_MAX}"), [])
     }
 
     /// Writes a row.
@@ -30,16 +29,26 @@ impl Tables<'_> {
         self.connection
             .prepare_cached(
                 "-- Tables::set_blob
-                 INSERT INTO sync_blob (hash, size, have, sent, upload) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (hash) DO UPDATE SET have = ?3, sent = ?4, upload = ?5",
+                 INSERT INTO sync_blob (hash, size, have, sent, upload, is_wanted) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (hash) DO UPDATE SET have = ?3, sent = ?4, upload = ?5, is_wanted = ?6",
             )?
             .execute(params![
                 state.blob.sha256.as_bytes(),
                 state.blob.size.cast_signed(),
                 state.have.cast_signed(),
                 state.sent.cast_signed(),
-                state.upload.as_ref().map(keepwell_protocol::Id::as_str)
+                state.upload.as_ref().map(keepwell_protocol::Id::as_str),
+                state.is_wanted
             ])?;
+        Ok(())
+    }
+
+    /// Removes a row and what came of its blob.
+    pub(crate) fn forget_blob(&self, hash: &Hash) -> Result<()> {
+        self.clear_blob_parts(hash)?;
+        self.connection
+            .prepare_cached("-- Tables::forget_blob\nDELETE FROM sync_blob WHERE hash = ?1")?
+            .execute([hash.as_bytes()])?;
         Ok(())
     }
 
@@ -53,17 +62,9 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// All bytes that are here.
-    pub(crate) fn blob_parts(&self, hash: &Hash) -> Result<Vec<u8>> {
-        let mut statement = self.connection.prepare_cached(
-            "-- Tables::blob_parts\nSELECT bytes FROM sync_blob_part WHERE hash = ?1 ORDER BY start",
-        )?;
-        let mut rows = statement.query([hash.as_bytes()])?;
-        let mut whole = Vec::new();
-        while let Some(row) = rows.next()? {
-            whole.extend_from_slice(row.get_ref(0)?.as_blob().map_err(|_| Error::Corrupt)?);
-        }
-        Ok(whole)
+    /// All bytes that came, a part in memory at a time.
+    pub(crate) fn blob_parts(&self, hash: &Hash) -> Parts<'c> {
+        Parts { connection: self.connection, hash: *hash, start: 0, rest: Vec::new() }
     }
 
     /// Throws bytes away.
@@ -74,16 +75,43 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn find_blob(&self, sql: &str, params: impl rusqlite::Params) -> Result<Option<BlobState>> {
+    fn find_blobs(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<BlobState>> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        let read = |row: &Row<'_>| {
-            let hash: [u8; 32] = row.get(0)?;
+        let rows = statement.query_map(params, |row: &Row<'_>| {
             let numbers: [i64; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
-            Ok((hash, numbers.map(i64::unsigned_abs), row.get::<_, Option<String>>(4)?))
-        };
-        let found = statement.query_row(params, read).optional()?;
-        let Some((hash, [size, have, sent], upload)) = found else { return Ok(None) };
-        let upload = upload.map(|id| id.parse()).transpose().map_err(|_| Error::Corrupt)?;
-        Ok(Some(BlobState { blob: Blob { sha256: Hash::from_bytes(hash), size }, have, sent, upload }))
+            Ok((row.get(0)?, numbers.map(i64::unsigned_abs), row.get::<_, Option<String>>(4)?, row.get(5)?))
+        })?;
+        let states = rows.map(|row| {
+            let (hash, [size, have, sent], upload, is_wanted) = row?;
+            let upload = upload.map(|id| id.parse()).transpose().map_err(|_| Error::Corrupt)?;
+            let blob = Blob { sha256: Hash::from_bytes(hash), size };
+            Ok(BlobState { blob, have, sent, upload, is_wanted })
+        });
+        states.collect()
+    }
+}
+
+/// What came of a blob.
+pub(crate) struct Parts<'c> {
+    connection: &'c Connection,
+    hash: Hash,
+    start: u64,
+    rest: Vec<u8>,
+}
+
+impl Read for Parts<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            let sql = "-- Parts::read\nSELECT bytes FROM sync_blob_part WHERE hash = ?1 AND start = ?2";
+            let mut statement = self.connection.prepare_cached(sql).map_err(io::Error::other)?;
+            let next = statement
+                .query_row(params![self.hash.as_bytes(), self.start.cast_signed()], |row| row.get(0));
+            self.rest = next.optional().map_err(io::Error::other)?.unwrap_or_default();
+            self.start += self.rest.len() as u64;
+        }
+        let given = self.rest.len().min(out.len());
+        out[..given].copy_from_slice(&self.rest[..given]);
+        self.rest.drain(..given);
+        Ok(given)
     }
 }

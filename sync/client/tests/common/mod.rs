@@ -155,6 +155,12 @@ impl Device {
             .unwrap()
     }
 
+    /// A resource as a reader here sees it.
+    pub fn seen(&self, name: &str) -> String {
+        let (kind_name, id) = name.split_once('/').unwrap();
+        String::from_utf8(self.session().read(kind(kind_name), id).unwrap().body).unwrap()
+    }
+
     pub fn sync(&self) -> Report {
         let report = self.client.sync(&Cancel::default(), &mut |_| ()).unwrap();
         assert_eq!(report.last_problem, None);

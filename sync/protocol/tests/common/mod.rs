@@ -139,6 +139,7 @@ pub(crate) fn settlements() -> Vec<Settlement> {
         Outcome::Parked { why: ParkReason::NoGrant, current: None },
         Outcome::Rejected { outcome: issues },
         Outcome::NeedFull,
+        Outcome::NeedBlob,
     ]
     .into_iter()
     .zip(411..)
