@@ -34,3 +34,23 @@ pub enum Defect {
     /// A page is cut within a position.
     TornPages,
 }
+
+impl Defect {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::NoVersionCheck,
+        Self::NoFloorCheck,
+        Self::HydrationSkipsTombstones,
+        Self::HeadsCollected,
+        Self::NoGrantGeneration,
+        Self::OutcomesNotInThePage,
+        Self::NoDeduplication,
+        Self::NoLineHash,
+        Self::NoGroups,
+        Self::NoArchive,
+        Self::NoAccessCheck,
+        Self::NoReadCheck,
+        Self::NoLeft,
+        Self::TornPages,
+    ];
+}

@@ -6,7 +6,7 @@ use keepwell_engine::{
     Edited, Effect, Engine, Event, Known, MemoryReplica, Now, Replica as _, Settings, edited,
 };
 use keepwell_fhir::Instant;
-use keepwell_protocol::{Body, Digest, Id, ResourceKey, Scope, Version};
+use keepwell_protocol::{Body, Digest, Id, ResourceKey, Scope, Sequence, Version};
 
 use crate::content::values;
 use crate::random::Random;
@@ -97,9 +97,12 @@ impl Device {
         let random = &mut self.random;
         let now = Now { ms: now_ms, wall };
         let mut touched = Touched::new();
+        let frozen: BTreeSet<Sequence> =
+            self.replica.frozen().map(|frozen| frozen.mutation().sequence).collect();
         let mut replica = Watched::new(&mut self.replica, &mut touched);
         let Ok(effects) = self.engine.handle(event, now, &mut || random.next(), &mut replica);
         self.check(touched.keys())?;
+        touched.keys().try_for_each(|key| self.check_group(key, &frozen))?;
         Ok((effects, self.missing_edits(&touched)))
     }
 
@@ -178,6 +181,23 @@ impl Device {
             _ => return self.check_version(key, known.as_ref()),
         };
         Err(Violation::new("I8", format!("{} {key} {problem}", self.id)))
+    }
+
+    /// I10: what a person saved as one is sent as one. `before` was frozen when the turn began.
+    fn check_group(&mut self, key: &ResourceKey, before: &BTreeSet<Sequence>) -> Step {
+        let replica = &mut self.replica;
+        let (Ok(mutation), Ok(base)) = (replica.mutation_of(key), replica.base(key));
+        let mutation = mutation.filter(|frozen| !before.contains(&frozen.mutation().sequence));
+        let Some((frozen, group)) = mutation.zip(base.and_then(|base| base.group)) else { return Ok(()) };
+        let Ok(others) = replica.group(group);
+        for other in others.iter().filter(|other| *other != key) {
+            let Ok(other) = replica.mutation_of(other);
+            let group = frozen.mutation().group;
+            if other.is_some_and(|other| group.is_none() || other.mutation().group != group) {
+                return Err(Violation::new("I10", format!("{} sends a part of {key}'s group", self.id)));
+            }
+        }
+        Ok(())
     }
 
     fn check_version(&mut self, key: &ResourceKey, known: Option<&Known>) -> Step {

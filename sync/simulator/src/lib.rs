@@ -5,6 +5,7 @@ mod content;
 mod device;
 mod fault;
 mod network;
+mod observer;
 mod random;
 mod run;
 mod violation;

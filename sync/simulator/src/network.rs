@@ -137,6 +137,7 @@ impl World<'_> {
                 let bases = self.bases(device, mutations);
                 let pushed = self.server.push(&name, head, mutations, at);
                 if let Ok(pushed) = &pushed {
+                    self.check_outcomes(device, mutations, &pushed.settlements)?;
                     self.check_push(device, head, mutations, &pushed.settlements, &bases)?;
                 }
                 pushed.map(|pushed| Answer::Push {
@@ -148,7 +149,11 @@ impl World<'_> {
             Request::Pull(request) => {
                 let rows =
                     if self.is_calm { limits::PULL_ROWS } else { [1, 3, 50][self.random.network.below(3)] };
-                self.pull(&name, &PullRequest { rows, ..request.clone() })
+                let page = self.pull(&name, &PullRequest { rows, ..request.clone() });
+                if let Ok(Answer::Pull { items, .. }) = &page {
+                    self.check_page(device, items)?;
+                }
+                page
             }
             Request::Park { head, records } => self.server.park(&name, head, records, at).map(Answer::Park),
             _ => Err(BackendError::Refused(Refusal::NotFound)),
@@ -239,6 +244,7 @@ impl World<'_> {
                 }
                 continue;
             }
+            self.check_writer(device, mutation, version)?;
             if let Some(group) = mutation.group {
                 written.entry(group).or_default().push((mutation.key.clone(), version));
             }
@@ -267,7 +273,7 @@ impl World<'_> {
         Ok(())
     }
 
-    fn server_body(&self, key: &ResourceKey, version: Version) -> Option<Body> {
+    pub(crate) fn server_body(&self, key: &ResourceKey, version: Version) -> Option<Body> {
         self.server.inspect(|tenant| tenant.body(key, version)).expect("memory does not fail")
     }
 }

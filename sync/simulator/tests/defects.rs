@@ -26,6 +26,7 @@ const DEVICE: &[(Device, u64)] = &[
     (Device::PublishesEarly, 0),
     (Device::IgnoresEpochs, 0),
     (Device::ForgetsLosing, 0),
+    (Device::BreaksGroups, 0),
 ];
 
 /// Rules of the device that no invariant was seen to need: docs/adr/0009-sync-engine.md says why.
@@ -35,10 +36,9 @@ const NOT_SEEN: &[Device] = &[
     Device::ForgetsHeld,
     Device::TakesUnheldConflict,
     Device::SettlesLate,
-    Device::BreaksGroups,
 ];
 
-/// Rules of the server that the invariants need. The conformance suite of the backend looks at the others.
+/// Rules of the server that the invariants need.
 const SERVER: &[(Server, u64)] = &[
     (Server::NoVersionCheck, 0),
     (Server::NoFloorCheck, 0),
@@ -46,13 +46,24 @@ const SERVER: &[(Server, u64)] = &[
     (Server::NoGrantGeneration, 400),
     (Server::NoDeduplication, 1_300),
     (Server::NoArchive, 0),
+    (Server::NoAccessCheck, 0),
+    (Server::NoReadCheck, 0),
+    (Server::NoLeft, 0),
+    (Server::TornPages, 0),
 ];
 
+/// Rules of the server that no invariant was seen to need.
+const SERVER_NOT_SEEN: &[Server] =
+    &[Server::HydrationSkipsTombstones, Server::OutcomesNotInThePage, Server::NoLineHash, Server::NoGroups];
+
 #[test]
-fn each_rule_of_a_device_is_needed_or_said_not_to_be_seen() {
+fn each_rule_is_needed_or_said_not_to_be_seen() {
     let listed: BTreeSet<_> = DEVICE.iter().map(|(defect, _)| defect).chain(NOT_SEEN).collect();
     assert_eq!(listed, Device::ALL.iter().collect());
     assert_eq!(listed.len(), DEVICE.len() + NOT_SEEN.len());
+    let listed: BTreeSet<_> = SERVER.iter().map(|(defect, _)| defect).chain(SERVER_NOT_SEEN).collect();
+    assert_eq!(listed, Server::ALL.iter().collect());
+    assert_eq!(listed.len(), SERVER.len() + SERVER_NOT_SEEN.len());
 }
 
 #[test]

@@ -28,6 +28,11 @@ fn main() -> ExitCode {
                 plan.device_defect = keepwell_engine::Defect::ALL.iter().find(named).copied();
                 plan.device_defect.is_some()
             }
+            "--server-defect" => {
+                let named = |defect: &&keepwell_backend::Defect| format!("{defect:?}") == *value;
+                plan.server_defect = keepwell_backend::Defect::ALL.iter().find(named).copied();
+                plan.server_defect.is_some()
+            }
             _ => false,
         };
         if !is_good {
@@ -65,7 +70,8 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     println!(
-        "simulate [--seed N | --from N --seeds N] [--steps N] [--without FAULT].. [--device-defect NAME]"
+        "simulate [--seed N | --from N --seeds N] [--steps N] [--without FAULT].. [--device-defect NAME] \
+         [--server-defect NAME]"
     );
     ExitCode::FAILURE
 }

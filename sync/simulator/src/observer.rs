@@ -1,0 +1,102 @@
+//! An observer beside the server, who knows who may read and write what, and sees all that it says.
+
+use std::collections::BTreeMap;
+
+use keepwell_backend::Access;
+use keepwell_protocol::{
+    Body, Frozen, Mutation, Operation, Outcome, PullItem, Row, RowState, Scope, Settlement, Version,
+};
+
+use crate::content::Content;
+use crate::violation::{Step, Violation};
+use crate::world::{World, id};
+
+impl World<'_> {
+    /// I10 and I12: a group is applied as a whole or not at all, and what is told may be read.
+    pub(crate) fn check_outcomes(
+        &self,
+        device: usize,
+        mutations: &[Frozen],
+        settlements: &[Settlement],
+    ) -> Step {
+        let mut done: BTreeMap<u64, bool> = BTreeMap::new();
+        for settlement in settlements {
+            self.check_told(device, &settlement.outcome)?;
+            let sent = mutations.iter().map(Frozen::mutation);
+            let mutation = sent.into_iter().find(|mutation| mutation.sequence == settlement.sequence);
+            let Some((mutation, group)) = mutation.and_then(|mutation| Some((mutation, mutation.group?)))
+            else {
+                continue;
+            };
+            let is_done = match settlement.outcome {
+                Outcome::Applied { .. } | Outcome::Noop { .. } => true,
+                Outcome::Conflict { .. } | Outcome::Parked { .. } | Outcome::Rejected { .. } => false,
+                _ => continue,
+            };
+            if *done.entry(group).or_insert(is_done) != is_done {
+                return Err(Violation::new("I10", format!("a part of {}'s group was applied", mutation.key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// I12: rows are of scopes that the device holds, and say what is so now.
+    pub(crate) fn check_page(&self, device: usize, items: &[PullItem]) -> Step {
+        for item in items {
+            match item {
+                PullItem::Outcome(settlement) => self.check_told(device, &settlement.outcome)?,
+                PullItem::Row(row) => self.check_row(device, row)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn check_row(&self, device: usize, row: &Row) -> Step {
+        let head = self.server.inspect(|tenant| tenant.head(&row.key)).expect("memory does not fail");
+        let problem = match &row.state {
+            RowState::In(body) if scope_of(body) != row.scope => "is told of a scope that it is not in",
+            RowState::In(_) | RowState::Own(_) if head.is_none_or(|head| head.version != row.version) => {
+                "is told in a version that is not the newest"
+            }
+            _ if self.access(device, &row.scope).is_none() => "is told to one who may not read it",
+            _ => return Ok(()),
+        };
+        Err(Violation::new("I12", format!("{} {problem}: {}", row.key, self.devices[device].id)))
+    }
+
+    fn check_told(&self, device: usize, outcome: &Outcome) -> Step {
+        let (Outcome::Conflict { current: Some(row) } | Outcome::Parked { current: Some(row), .. }) = outcome
+        else {
+            return Ok(());
+        };
+        let RowState::In(body) = &row.state else { return Ok(()) };
+        if self.access(device, &scope_of(body)).is_some() {
+            return Ok(());
+        }
+        let detail = format!("{} is told to {}, who may not read it", row.key, self.devices[device].id);
+        Err(Violation::new("I12", detail))
+    }
+
+    /// I12: who writes may write what there was and what there is now.
+    pub(crate) fn check_writer(&self, device: usize, mutation: &Mutation, made: Version) -> Step {
+        let old = (mutation.operation != Operation::Create).then_some(mutation.base);
+        for version in old.into_iter().chain([made]) {
+            let Some(body) = self.server_body(&mutation.key, version) else { continue };
+            if self.access(device, &scope_of(&body)) != Some(Access::Write) {
+                let detail = format!("{} wrote {} without access", self.devices[device].id, mutation.key);
+                return Err(Violation::new("I12", detail));
+            }
+        }
+        Ok(())
+    }
+
+    fn access(&self, device: usize, scope: &Scope) -> Option<Access> {
+        let user = &self.devices[device].user;
+        self.server.inspect(|tenant| tenant.access(user, scope)).expect("memory does not fail")
+    }
+}
+
+/// The scope that the content of a resource says.
+fn scope_of(body: &Body) -> Scope {
+    Scope::patient(&id(&Content::of(body).patient))
+}
