@@ -117,12 +117,13 @@ const SESSION: [Call; 30] = [
 ];
 
 /// Calls of a session that show no content, or whose record another call makes: with the reason.
-const SESSION_WITHOUT: [(&str, &str); 11] = [
+const SESSION_WITHOUT: [(&str, &str); 12] = [
     ("actor", "says who acts"),
     ("store", "gives the store"),
     ("set_check_references", "sets an option of the session"),
     ("elevate", "a refusal is recorded: see below"),
     ("close", "ends the session: see below"),
+    ("is_over", "says whether the session has ended"),
     ("stats", "numbers only"),
     ("audit_checkpoint", "a signature and a public key"),
     ("reindex", "takes stored bodies apart; shows how far it is"),
