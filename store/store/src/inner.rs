@@ -317,7 +317,7 @@ impl Inner {
             // The work is committed: a seal that cannot be written must not make it look undone.
             let _ = writer.unsynced().map(|edits| self.vault.set_unsynced(edits));
         }
-        drop(writer);
+        // Before the next writer may commit, so that every observer sees the order of the commits.
         self.observers.publish(changes);
         Ok(result)
     }
