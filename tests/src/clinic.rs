@@ -1,9 +1,11 @@
 //! A sync server for the tests of those that sync with one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use keepwell_backend::Access;
-use keepwell_server::{Config, Server, prepare};
+use keepwell_server::{Config, Server, TokenUse, Tokens, prepare};
+use keepwell_tls::Invitation;
 use tempfile::TempDir;
 
 const INVITATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -12,7 +14,8 @@ const INVITATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// ends with this value. Panics where a server would say what is wrong.
 pub struct Clinic {
     server: Server,
-    _folder: TempDir,
+    token: String,
+    folder: TempDir,
 }
 
 impl Clinic {
@@ -26,21 +29,53 @@ impl Clinic {
         );
         let config = Config::parse(&text, []).expect("the configuration is sound");
         prepare(&config).expect("a server can be made here");
+        let tokens = Tokens::open(&config.data).expect("the folder was just made");
+        let token = tokens.issue("reader", TokenUse::Fhir).expect("the folder was just made").to_string();
         let server = Server::start(config).expect("the server starts");
-        Self { server, _folder: folder }
+        Self { server, token, folder }
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The bearer token of a FHIR client, the user "reader".
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The folder where its data lies, in `data`; what a test puts beside it goes with it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Lets `user` write the records of `Patient/{patient}`.
+    pub fn grant(&self, user: &str, patient: &str) {
+        let user = user.parse().expect("a user is named as FHIR names ids");
+        let scope = format!("Patient/{patient}").parse().expect("a scope of a patient");
+        self.server.operator().grant(&user, &scope, Access::Write).expect("the backend works");
+    }
+
+    /// An invitation for a device of `user`.
+    #[must_use]
+    pub fn invitation(&self, user: &str) -> Invitation {
+        let user = user.parse().expect("a user is named as FHIR names ids");
+        let made = self.server.operator().invite(&user, INVITATION_LIFETIME);
+        let mut invitation = made.expect("the backend works");
+        let address = format!("https://{}", self.server.address());
+        invitation.address = address.parse().expect("an address with the port that was free");
+        invitation
     }
 
     /// The text of an invitation for a device of `user`, who may write the records of `Patient/{patient}`.
     #[must_use]
     pub fn invite(&self, user: &str, patient: &str) -> String {
-        let user = user.parse().expect("a user is named as FHIR names ids");
-        let scope = format!("Patient/{patient}").parse().expect("a scope of a patient");
-        let operator = self.server.operator();
-        operator.grant(&user, &scope, Access::Write).expect("the backend works");
-        let mut invitation = operator.invite(&user, INVITATION_LIFETIME).expect("the backend works");
-        let address = format!("https://{}", self.server.address());
-        invitation.address = address.parse().expect("an address with the port that was free");
-        invitation.text().expect("the server has pins").to_string()
+        self.grant(user, patient);
+        self.invitation(user).text().expect("the server has pins").to_string()
     }
 
     /// Orders every device to destroy its store when it is here next.

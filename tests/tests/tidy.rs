@@ -66,14 +66,13 @@ const EDGES: &[Edges] = &[
             "keepwell-store",
             "keepwell-tls",
         ],
-        &["keepwell-client", "keepwell-server"],
+        &["keepwell-client", "keepwell-server", "keepwell-tests"],
     ),
     (
         "keepwell",
         // Bare SQLCipher is what its bench compares the store with; extraction and merge are measured alone.
         &[
             "keepwell-backend",
-            "keepwell-backend-sqlcipher",
             "keepwell-client",
             "keepwell-fhir",
             "keepwell-merge",
@@ -101,7 +100,7 @@ const EDGES: &[Edges] = &[
     ),
     (
         "keepwell-tests",
-        &["keepwell-backend", "keepwell-server"],
+        &["keepwell-backend", "keepwell-server", "keepwell-tls"],
         &["keepwell-fhir", "keepwell-sample", "keepwell-sqlcipher", "keepwell-store", "keepwell-vault"],
     ),
 ];

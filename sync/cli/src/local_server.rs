@@ -1,20 +1,16 @@
 //! A server in this process, for the demo and the bench: what it keeps lies in a folder that its caller removes.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use keepwell_backend::Access;
-use keepwell_backend_sqlcipher::SqlcipherBackend;
-use keepwell_protocol::{Epoch, Id};
+use keepwell_protocol::Id;
 use keepwell_server::{Config, Operator, Server};
-use keepwell_store::{Actor, ImportOptions, ImportSource, StoreOptions};
+use keepwell_store::{Actor, ImportOptions, ImportSource};
 use keepwell_tls::Invitation;
-use keepwell_vault::FileKeychain;
 
 use crate::exit::{Failure, Result, io as io_failure};
 
-const TENANT: &str = "clinic";
 const APP: &str = "keepwell-server";
 /// How long an invitation counts.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,7 +18,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A server on loopback. Dropped, it stops.
 pub(crate) struct LocalServer {
     server: Server,
-    backend: Arc<SqlcipherBackend>,
 }
 
 impl LocalServer {
@@ -31,16 +26,11 @@ impl LocalServer {
         std::fs::create_dir_all(folder).map_err(io_failure("making a folder for the server"))?;
         let shown = folder.display();
         let text = format!(
-            "tenant = '{TENANT}'\ndata = '{shown}/data'\nkeychain = 'file:{shown}/keys'\nlisten = '127.0.0.1:0'\naddress = '127.0.0.1'\nlog = 'error'\n"
+            "tenant = 'clinic'\ndata = '{shown}/data'\nkeychain = 'file:{shown}/keys'\nlisten = '127.0.0.1:0'\naddress = '127.0.0.1'\nlog = 'error'\n"
         );
         let config = Config::parse(&text, [])?;
         keepwell_server::prepare(&config)?;
-        let keychain = Arc::new(FileKeychain::new(folder.join("tenant-keys")));
-        let options = StoreOptions::new(APP, "server", Some(keychain));
-        let backend =
-            SqlcipherBackend::create(&folder.join("tenant"), id(TENANT)?, Epoch::new(1), options, None)?;
-        let backend = Arc::new(backend);
-        Ok(Self { server: Server::start_with(config, backend.clone())?, backend })
+        Ok(Self { server: Server::start(config)? })
     }
 
     pub(crate) fn operator(&self) -> Operator<'_> {
@@ -65,7 +55,7 @@ impl LocalServer {
     pub(crate) fn fill(&self, lines: &[u8]) -> Result<()> {
         let actor =
             Actor::new("operator", APP, "server").map_err(|_| Failure::NotHeld("the operator has a name"))?;
-        let session = self.backend.store().session(actor)?;
+        let session = self.server.session(actor)?;
         session.import(ImportSource::reader("data", lines), &ImportOptions::default(), &mut |_| ())?;
         Ok(session.close()?)
     }

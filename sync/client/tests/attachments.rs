@@ -132,7 +132,7 @@ fn what_a_lost_scope_had_attached_goes_with_it() {
     two.sync();
     let files = || std::fs::read_dir(world.place("two").join("store/blobs")).unwrap().count();
     assert_eq!(files(), 1);
-    world.server.operator().revoke_grant(&tls::id("bob"), &"Patient/p1".parse().unwrap()).unwrap();
+    world.clinic.server().operator().revoke_grant(&tls::id("bob"), &"Patient/p1".parse().unwrap()).unwrap();
     two.sync();
     assert!(!two.has("DocumentReference/x1"));
     assert_eq!(files(), 0);

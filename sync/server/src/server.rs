@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use keepwell_backend::Backend;
 use keepwell_store::vault::{FileKeychain, Keychain, SystemKeychain};
+use keepwell_store::{Actor, Session};
 use keepwell_tls::UnixTime;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -95,23 +96,10 @@ impl Server {
     /// [`Error::Unsafe`], [`Error::Identity`], [`Error::Listen`], [`Error::Io`]; those of the keychain and of the
     /// store.
     pub fn start(config: Config) -> Result<Self> {
-        Self::begin(config, None)
-    }
-
-    /// As [`Self::start`], but devices sync with `backend` and not with what FHIR clients see: for tests of devices.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub fn start_with(config: Config, backend: Arc<dyn Backend>) -> Result<Self> {
-        Self::begin(config, Some(backend))
-    }
-
-    fn begin(config: Config, other: Option<Arc<dyn Backend>>) -> Result<Self> {
         refuse_unsafe(&config)?;
         let keychain = keychain(&config);
         let identity = Identity::open(&config.data, keychain.as_ref())?;
-        let (tenant, own) = Tenant::open(&config, keychain)?;
-        let backend = other.unwrap_or(own);
+        let (tenant, backend) = Tenant::open(&config, keychain)?;
         let tokens = Tokens::open(&config.data)?;
         let tokens = tokens.with_operator(config.operator_token.as_ref().map(|token| token.as_str()));
         if config.data.join(OFFLINE).exists() {
@@ -154,6 +142,14 @@ impl Server {
     #[must_use]
     pub fn backend(&self) -> &dyn Backend {
         self.shared.backend.as_ref()
+    }
+
+    /// A session of the tenant's store, for what the host itself imports.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn session(&self, actor: Actor) -> Result<Session> {
+        Ok(self.shared.tenant.store().session(actor)?)
     }
 
     /// The operator's calls.

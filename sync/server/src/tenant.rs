@@ -62,6 +62,10 @@ impl Tenant {
         Ok((Self { store, host: host.to_owned(), sessions: Mutex::default() }, Arc::new(backend)))
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Does `work` as `user`; once more if the store had been locked, since then nothing was done.
     pub(crate) fn with<T>(
         &self,

@@ -5,27 +5,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use keepwell_backend::Access;
 use keepwell_client::{Cancel, Client, ClientOptions, Policy, Report, SyncExtension};
 use keepwell_fhir::ResourceType;
 use keepwell_protocol::Id;
-use keepwell_server::{Config, Server, TokenUse, Tokens, prepare};
 use keepwell_store::vault::FileKeychain;
 use keepwell_store::{Actor, Precondition, Session, Store, StoreOptions};
+use keepwell_tests::Clinic;
 use keepwell_tls::{ClientSettings, HttpClient, HttpLimits, Invitation};
-use tempfile::TempDir;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A server with a tenant of its own.
+/// A server, and a FHIR client that reads from it.
 pub struct World {
-    pub server: Server,
-    token: String,
+    pub clinic: Clinic,
     /// Of nobody: the way to the server for FHIR clients.
     invitation: Invitation,
-    folder: TempDir,
 }
 
 /// A device with a store.
@@ -37,33 +30,19 @@ pub struct Device {
 
 impl World {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().display();
-        let text = format!(
-            "tenant = 'clinic'\ndata = '{place}/data'\nkeychain = 'file:{place}/keys'\nlisten = '127.0.0.1:0'\naddress = '127.0.0.1'\n"
-        );
-        let config = Config::parse(&text, []).unwrap();
-        prepare(&config).unwrap().unwrap();
-        let token = Tokens::open(&folder.path().join("data")).unwrap();
-        let token = token.issue("reader", TokenUse::Fhir).unwrap().to_string();
-        let server = Server::start(config).unwrap();
-        Self { invitation: invite(&server, "reader"), server, token, folder }
-    }
-
-    pub fn invite(&self, user: &str) -> Invitation {
-        invite(&self.server, user)
+        let clinic = Clinic::start();
+        Self { invitation: clinic.invitation("reader"), clinic }
     }
 
     pub fn place(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.clinic.folder().join(name)
     }
 
     /// A device of a user who may write in the compartment of patient p1.
     pub fn device(&self, name: &str, user: &str) -> Device {
         let device = Device::create(&self.place(name));
-        device.client.enrol(&self.invite(user), name).unwrap();
-        let scope = "Patient/p1".parse().unwrap();
-        self.server.operator().grant(&id(user), &scope, Access::Write).unwrap();
+        device.client.enrol(&self.clinic.invitation(user), name).unwrap();
+        self.clinic.grant(user, "p1");
         device
     }
 
@@ -88,19 +67,14 @@ impl World {
         let settings = ClientSettings::new(trust, pinning);
         let address = self.invitation.address.clone();
         let http = HttpClient::new(&settings, address, HttpLimits::default()).unwrap();
-        let request = hyper::Request::get(path).header("authorization", format!("Bearer {}", self.token));
+        let request =
+            hyper::Request::get(path).header("authorization", format!("Bearer {}", self.clinic.token()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let answer = http.send(request.body(bytes::Bytes::new()).unwrap()).await.unwrap();
             (answer.status().as_u16(), answer.into_body().whole().await.unwrap())
         })
     }
-}
-
-fn invite(server: &Server, user: &str) -> Invitation {
-    let mut invitation = server.operator().invite(&id(user), DAY).unwrap();
-    invitation.address = format!("https://{}", server.address()).parse().unwrap();
-    invitation
 }
 
 impl Device {
