@@ -182,6 +182,12 @@ typedef struct {
   size_t length;
 } KeepwellText;
 
+// Takes a line for each call that failed: its code, who can act as a `KeepwellActor`, and one line of English without
+// patient data, as UTF-8 without a zero byte at its end. It is called on the thread of the call, before that returns, and
+// by many threads at once; it must be quick, and must not call this library: what it calls fails with 917 and is not
+// told.
+typedef void (*KeepwellLogger)(void *context, int32_t code, int32_t actor, const char *line, size_t length);
+
 // What a write did.
 typedef struct {
   // The id of the resource, with a zero byte at its end.
@@ -229,7 +235,7 @@ typedef struct {
 typedef struct {
   // The directory. UTF-8.
   KeepwellText path;
-  // The app, as audit events name it: 1 to 200 characters.
+  // The app, as audit events name it: 1 to 256 bytes without control characters.
   KeepwellText app;
   // The device, likewise.
   KeepwellText device;
@@ -305,7 +311,7 @@ int32_t keepwell_verify(KeepwellSession session,
                         KeepwellError *error);
 
 // Frees a buffer, overwrites what was in it and sets it to empty. Null and an empty buffer are no mistake. Returns 0,
-// or 918 for a buffer that was freed before or is not from here: nothing is touched then.
+// 918 for a buffer that was freed before or is not from here, or 916 in a forked child: nothing is touched then.
 //
 // # Safety
 // `buffer` is null or points to a `KeepwellBuffer`.
@@ -362,6 +368,16 @@ int32_t keepwell_feed_next(KeepwellFeed feed,
 
 // Frees a feed. Zero is no mistake.
 int32_t keepwell_feed_free(KeepwellFeed feed);
+
+// Tells every call that fails to `logger` from now on; null: to nobody. When it returns, the logger before is done with
+// its last line and its context may go. `context` lives until then.
+//
+// # Safety
+// `logger` may be called with `context` from any thread until another is set; `error` is null or points to memory for
+// one.
+int32_t keepwell_set_logger(KeepwellLogger logger,
+                            void *context,
+                            KeepwellError *error);
 
 // Searches, as `GET` on a FHIR server: "Observation?patient=p1&_sort=-date". Gives a Bundle of type searchset with one
 // page; its link "next" is the search for the page after. `lenient`: parameters that are not known are left out
@@ -630,7 +646,7 @@ int32_t keepwell_sync_run(KeepwellSync sync,
 int32_t keepwell_sync_cancel(KeepwellSync sync);
 
 // Syncs on a thread of its own from now on: when something is saved, when the server says that there is something, and
-// from time to time.
+// from time to time. It is no mistake if it does already.
 //
 // # Safety
 // `error` is null or points to memory for one.
@@ -786,6 +802,18 @@ int32_t keepwell_set_recovery(KeepwellSession session,
 // # Safety
 // As `keepwell_store_create`.
 int32_t keepwell_store_recover(const KeepwellStoreOptions *options,
+                               KeepwellText passphrase,
+                               KeepwellText new_passcode,
+                               KeepwellStore *store,
+                               KeepwellError *error);
+
+// Makes a store in an empty directory from the archive in the file `archive`, under new keys, and leaves it unlocked: with
+// the keychain of `options`, and `new_passcode` unless that is empty.
+//
+// # Safety
+// As `keepwell_store_create`.
+int32_t keepwell_store_restore(const KeepwellStoreOptions *options,
+                               KeepwellText archive,
                                KeepwellText passphrase,
                                KeepwellText new_passcode,
                                KeepwellStore *store,

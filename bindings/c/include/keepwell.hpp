@@ -262,6 +262,28 @@ public:
         return Store(store);
     }
 
+    /// Opens a store whose keychain item or passcode is lost, and leaves it unlocked.
+    static Store recover(const KeepwellStoreOptions &options, std::string_view passphrase,
+                         std::string_view new_passcode = {}) {
+        KeepwellStore store{0};
+        detail::run([&](KeepwellError *error) {
+            return keepwell_store_recover(&options, detail::text(passphrase), detail::text(new_passcode), &store,
+                                          error);
+        });
+        return Store(store);
+    }
+
+    /// Makes a store from an archive in a file, and leaves it unlocked.
+    static Store restore(const KeepwellStoreOptions &options, std::string_view archive, std::string_view passphrase,
+                         std::string_view new_passcode = {}) {
+        KeepwellStore store{0};
+        detail::run([&](KeepwellError *error) {
+            return keepwell_store_restore(&options, detail::text(archive), detail::text(passphrase),
+                                          detail::text(new_passcode), &store, error);
+        });
+        return Store(store);
+    }
+
     void unlock(std::string_view passcode = {}, bool adopt = false) const {
         detail::run([&](KeepwellError *error) {
             return keepwell_store_unlock(store_.get(), detail::text(passcode), adopt, error);

@@ -2,30 +2,21 @@
  * Usage: abuse DIRECTORY, which must not exist. */
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "keepwell.h"
-
-static void check(int holds, const char *what, int line) {
-    if (!holds) {
-        fprintf(stderr, "line %d: %s\n", line, what);
-        exit(1);
-    }
-}
-
-#define CHECK(condition) check((condition), #condition, __LINE__)
-
-static KeepwellText text(const char *words) {
-    KeepwellText made = {words, strlen(words)};
-    return made;
-}
+#include "check.h"
 
 static KeepwellStore store;
 static KeepwellSession session;
+
+/* A logger that calls the library. */
+static void log_line(void *context, int32_t code, int32_t actor, const char *line, size_t length) {
+    CHECK(code > 100 && actor != KEEPWELL_ACTOR_NOBODY && length > 0 && line[0] != 0);
+    CHECK(keepwell_error_code((KeepwellError){0}) == 0);
+    CHECK(keepwell_set_logger(NULL, NULL, NULL) == 917);
+    *(int32_t *)context = code;
+}
 
 /* Reads, and frees the same handles as others do at the same time. */
 static void *reader(void *unused) {
@@ -45,7 +36,6 @@ static void *reader(void *unused) {
 
 int main(int argc, char **argv) {
     KeepwellText none = {NULL, 0}, patient = text("Patient");
-    KeepwellError error = {0};
     KeepwellBuffer buffer = {NULL, 0};
     CHECK(argc == 2);
 
@@ -95,13 +85,33 @@ int main(int argc, char **argv) {
     CHECK(keepwell_buffer_free(NULL) == 0);
 
     /* A child that was forked has no connection of its own. */
+    KeepwellBuffer kept;
+    CHECK(keepwell_read(session, patient, text("p"), 0, &kept, NULL) == 0);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        _exit(keepwell_read(session, patient, text("p"), 0, &buffer, NULL) == 916 ? 0 : 1);
+        int told = keepwell_read(session, patient, text("p"), 0, &buffer, &error) == 916 &&
+                   keepwell_error_code(error) == 916 && keepwell_error_reason(error) != NULL &&
+                   keepwell_error_actor(error) == KEEPWELL_ACTOR_DEVELOPER;
+        keepwell_error_free(&error);
+        _exit(told && error.id == 0 && keepwell_buffer_free(&kept) == 916 ? 0 : 1);
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(keepwell_buffer_free(&kept) == 0);
+
+    /* A wait without end is over when something comes. */
+    KeepwellFeed live;
+    CHECK(keepwell_observe_search(session, text("Patient"), &live, NULL) == 0);
+    CHECK(keepwell_feed_next(live, UINT64_MAX, &buffer, NULL) == 0 && holds(&buffer, "\"added\""));
+    CHECK(keepwell_feed_free(live) == 0);
+
+    /* What fails is told to the host's log. */
+    int32_t logged = 0;
+    CHECK(keepwell_set_logger(log_line, &logged, NULL) == 0);
+    CHECK(keepwell_read(session, patient, text("nobody"), 0, &buffer, NULL) == 101 && logged == 101);
+    CHECK(keepwell_set_logger(NULL, NULL, NULL) == 0);
+    CHECK(keepwell_read(session, patient, broken, 0, &buffer, NULL) == 914 && logged == 101);
 
     /* Many threads, one of which frees what the others use. */
     pthread_t threads[8];

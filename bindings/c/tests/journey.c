@@ -1,42 +1,7 @@
 /* The journey of bindings/journey.md in C: everything that an app does with a store, checked step by step.
  * Usage: journey DIRECTORY, which must not exist. */
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "keepwell.h"
-
-static KeepwellError error;
-
-static KeepwellText text(const char *words) {
-    KeepwellText made = {words, strlen(words)};
-    return made;
-}
-
-static void check(int holds, const char *what, int line) {
-    if (!holds) {
-        const char *reason = keepwell_error_reason(error);
-        fprintf(stderr, "line %d: %s (error %d: %s)\n", line, what, keepwell_error_code(error),
-                reason ? reason : "none");
-        exit(1);
-    }
-}
-
-#define CHECK(condition) check((condition), #condition, __LINE__)
-#define OK(call) check((call) == 0, #call, __LINE__)
-
-/* Whether a buffer holds some text; frees it. */
-static int holds(KeepwellBuffer *buffer, const char *words) {
-    size_t length = strlen(words);
-    int found = 0;
-    for (size_t at = 0; !found && at + length <= buffer->length; at++) {
-        found = memcmp(buffer->data + at, words, length) == 0;
-    }
-    CHECK(keepwell_buffer_free(buffer) == 0);
-    CHECK(buffer->data == NULL && buffer->length == 0);
-    return found;
-}
+#include "check.h"
 
 /* A keychain of the host: eight secrets in memory. */
 typedef struct {
@@ -116,6 +81,10 @@ static int32_t count(void *context, const char *data, size_t length) {
     return 0;
 }
 
+static int32_t save(void *file, const char *data, size_t length) {
+    return fwrite(data, 1, length, file) == length ? 0 : 1;
+}
+
 static int32_t refuse(void *context, const char *data, size_t length) {
     (void)context, (void)data, (void)length;
     return 1;
@@ -124,6 +93,11 @@ static int32_t refuse(void *context, const char *data, size_t length) {
 static int32_t progress(void *context, uint64_t resources) {
     *(uint64_t *)context = resources;
     return 0;
+}
+
+static int32_t stop(void *context, uint64_t resources) {
+    (void)context, (void)resources;
+    return 1;
 }
 
 /* Counts how often the host was asked to keep a directory out of backups. */
@@ -237,6 +211,17 @@ int main(int argc, char **argv) {
     OK(keepwell_explain_search(session, text("Patient?name=example"), &buffer, &error));
     CHECK(holds(&buffer, "estimate"));
 
+    /* An import that is ended from within. */
+    size_t people = 20000, written_to = 0;
+    char *crowd = malloc(people * 64);
+    CHECK(crowd != NULL);
+    for (size_t at = 0; at < people; at++) {
+        written_to += (size_t)sprintf(crowd + written_to, "{\"resourceType\":\"Patient\",\"id\":\"c%zu\"}\n", at);
+    }
+    KeepwellText all = {crowd, written_to};
+    CHECK(keepwell_import(session, text("crowd"), all, 0, stop, NULL, NULL, NULL) == 119);
+    free(crowd);
+
     /* A photo: 60,000 base64 characters in a Binary. */
     size_t photo = 60000;
     char *binary = malloc(photo + 128);
@@ -258,9 +243,26 @@ int main(int argc, char **argv) {
     counter.bytes = 0;
     OK(keepwell_export(session, passcode, count, &counter, &error));
     CHECK(counter.bytes > photo);
-    counter.bytes = 0;
-    OK(keepwell_archive(session, passcode, text("a long enough passphrase"), count, &counter, &error));
-    CHECK(counter.bytes > 10000);
+    char archive[4096], elsewhere[4096];
+    snprintf(archive, sizeof archive, "%s.archive", argv[1]);
+    snprintf(elsewhere, sizeof elsewhere, "%s-elsewhere", argv[1]);
+    FILE *file = fopen(archive, "wb");
+    CHECK(file != NULL);
+    OK(keepwell_archive(session, passcode, text("a long enough passphrase"), save, file, &error));
+    CHECK(fclose(file) == 0);
+
+    /* And in again, on another device. */
+    KeepwellStore other;
+    KeepwellStoreOptions there = keepwell_store_options(text(elsewhere), text("journey"), text("tablet 2"));
+    there.keychain = KEEPWELL_KEYCHAIN_KIND_MEMORY;
+    CHECK(keepwell_store_restore(&there, text(archive), none, none, &other, NULL) == 117);
+    OK(keepwell_store_restore(&there, text(archive), text("a long enough passphrase"), none, &other, &error));
+    KeepwellSession visit;
+    OK(keepwell_session_begin(other, text("dr.jones"), text("journey"), text("tablet 2"), &visit, &error));
+    OK(keepwell_read(visit, patient, text(id), 0, &buffer, &error));
+    CHECK(holds(&buffer, "\"active\":true"));
+    CHECK(keepwell_session_free(visit) == 0);
+    OK(keepwell_store_erase(other, &error));
 
     /* What happened, and whether all of it is sound. */
     OK(keepwell_audit_page(session, 100, 0, &buffer, &next, &error));

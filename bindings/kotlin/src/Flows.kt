@@ -53,22 +53,20 @@ sealed interface Step<out T> {
     data class Done<T>(val report: T) : Step<T>
 }
 
-/** An import of a file, with its progress. */
+/** An import of a file, with its progress. Whoever stops collecting ends the imports of this session. */
 fun Session.importing(path: String, options: ImportOptions = ImportOptions()): Flow<Step<ImportReport>> =
-    stepping { importFile(path, options, it) }
+    stepping(::cancelImports) { importFile(path, options, it) }
 
 /** A round of sync, with its progress. Whoever stops collecting ends the round. */
-fun Sync.rounds(): Flow<Step<SyncReport>> = stepping { listener ->
+fun Sync.rounds(): Flow<Step<SyncReport>> = stepping(::cancel) { round(it) }
+
+private fun <T> stepping(stop: () -> Unit, work: suspend (ProgressListener) -> T): Flow<Step<T>> = channelFlow<Step<T>> {
     try {
-        round(listener)
+        send(Step.Done(work(Telling(this))))
     } catch (stopped: CancellationException) {
-        cancel()
+        stop()
         throw stopped
     }
-}
-
-private fun <T> stepping(work: suspend (ProgressListener) -> T): Flow<Step<T>> = channelFlow<Step<T>> {
-    send(Step.Done(work(Telling(this))))
 }.buffer(Channel.UNLIMITED)
 
 private class Telling<T>(private val to: ProducerScope<Step<T>>) : ProgressListener {

@@ -2,6 +2,7 @@
 // runs it for an order to wipe, with a line "wipe".
 
 import java.io.File
+import java.util.Base64
 import keepwell.*
 import kotlin.system.exitProcess
 import kotlinx.coroutines.Dispatchers
@@ -61,14 +62,26 @@ class Throwing : ProgressListener {
     override fun progress(done: Long, bytes: Long, totalBytes: Long?): Unit = throw IllegalStateException("of the app")
 }
 
-fun options(folder: File, name: String, keychain: KeychainChoice) =
-    StoreOptions(File(folder, name).path, "journey", "tablet 1", keychain, memorySecurity = false)
+class Cancelling(val session: Session) : ProgressListener {
+    override fun progress(done: Long, bytes: Long, totalBytes: Long?) = session.cancelImports()
+}
+
+class Guard : BackupGuard {
+    val directories = mutableSetOf<String>()
+
+    @Synchronized override fun exclude(directory: String) { directories.add(directory) }
+    @Synchronized override fun isExcluded(directory: String): Boolean = directory in directories
+}
+
+fun options(folder: File, name: String, keychain: KeychainChoice, guard: BackupGuard? = null) =
+    StoreOptions(File(folder, name).path, "journey", "tablet 1", keychain, memorySecurity = false, backupGuard = guard)
 
 /** Opens, locks, recovers and rotates; leaves a store that its passcode opens. */
 suspend fun keys(folder: File): Store {
     val keychain = MemoryKeychain()
     val choice = KeychainChoice.Host(keychain)
-    val made = Store.create(options(folder, "store", choice), PASSCODE)
+    val guard = Guard()
+    val made = Store.create(options(folder, "store", choice, guard), PASSCODE)
     check(made.directory().endsWith("store") && keychain.secrets.isNotEmpty(), "the host's keychain has the secret")
     val vault = made.vault()
     val ended = made.session("dr.jones")
@@ -77,7 +90,7 @@ suspend fun keys(folder: File): Store {
     refused(201, Actor.PERSON) { ended.read("Patient", "p") }
     refused(205, Actor.PERSON) { vault.unlock("wrong") }
     vault.unlock(PASSCODE)
-    vault.excludeFromBackups()
+    check(vault.excludeFromBackups() && guard.directories.isNotEmpty(), "the app keeps it out of backups")
     val session = made.session("dr.jones")
     refused(205, Actor.PERSON) { vault.setPasscode(session, "wrong", "other") }
     vault.setPasscode(session, PASSCODE, "other")
@@ -150,6 +163,11 @@ suspend fun records(folder: File, store: Store) {
         check(session.importFile(lines.path, ImportOptions(skipRefused = true)).unchanged == 250L, "the same again")
         check(session.importText("again", patient("i0", true), ImportOptions(), Throwing()).unchanged == 1L, "a listener throws")
 
+        val many = File(folder, "many.ndjson")
+        many.writeText((0 until 100_000).joinToString("\n") { patient("m$it", true) })
+        refused(119, Actor.CALLER) { session.importFile(many.path, ImportOptions(), Cancelling(session)) }
+        check(session.stats().resources < 100_000, "cancelled")
+
         val photo = ByteArray(100_000) { (it % 251).toByte() }
         val attachments = session.attachments()
         val added = attachments.add("image/png", photo)
@@ -214,6 +232,17 @@ suspend fun sync(folder: File, invitations: List<String>) {
     conflict(one, two, syncs, mine = "hen", theirs = "fox").takeEdited(flag("hen and fox"))
     syncTwo.round()
     syncOne.round()
+
+    val photo = ByteArray(45_000) { (it % 251).toByte() }
+    val data = Base64.getEncoder().encodeToString(photo)
+    val document = one.create(
+        "DocumentReference",
+        """{"resourceType":"DocumentReference","status":"current","subject":{"reference":"Patient/p1"},
+        "content":[{"attachment":{"contentType":"image/png","data":"$data"}}]}""",
+    )
+    syncOne.round()
+    syncTwo.round()
+    check(two.attachments().read("DocumentReference", document.id).contentEquals(photo), "the photo came along")
 
     syncOne.setPolicy(metered = true)
     syncOne.start()

@@ -54,6 +54,8 @@ PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64)
 GIVE = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_size_t)
 RESOLVER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, GIVE, c_void_p)
 
+LOGGER = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_int32, c_void_p, c_size_t)
+
 _E, _B, _W = POINTER(Handle), POINTER(Buffer), POINTER(CWritten)
 
 #: Arguments of every function that returns a code.
@@ -95,6 +97,8 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_set_passcode": [Handle, Text, Text, _E],
     "keepwell_set_recovery": [Handle, Text, Text, _E],
     "keepwell_store_recover": [POINTER(Options), Text, Text, _E, _E],
+    "keepwell_store_restore": [POINTER(Options), Text, Text, Text, _E, _E],
+    "keepwell_set_logger": [LOGGER, c_void_p, _E],
     "keepwell_rotate_keys": [Handle, Text, c_bool, _E],
     "keepwell_sync_open": [Handle, Text, Text, Text, _E, _E],
     "keepwell_sync_enrol": [Handle, Text, Text, _E],

@@ -332,6 +332,17 @@ class Store:
         call(library.keepwell_store_recover, byref(options), text(passphrase), text(new_passcode), byref(handle))
         return cls(handle, app, device)
 
+    @classmethod
+    def restore(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str,
+                archive: "Union[str, os.PathLike[str]]", passphrase: str, new_passcode: str = "",
+                keychain: Keychain = Keychain.SYSTEM, keychain_path: str = "") -> "Store":
+        """Makes a store in an empty directory from the file that ``Session.archive`` wrote, and leaves it unlocked."""
+        handle = c.Handle()
+        options = cls._options(path, app, device, keychain, keychain_path)
+        call(library.keepwell_store_restore, byref(options), text(os.fspath(archive)), text(passphrase),
+             text(new_passcode), byref(handle))
+        return cls(handle, app, device)
+
     def unlock(self, passcode: str = "", adopt: bool = False) -> None:
         """Unlocks. ``adopt``: goes on with a store that is older than this device remembers, or a copy."""
         call(library.keepwell_store_unlock, self._handle, text(passcode), adopt)

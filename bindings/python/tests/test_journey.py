@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import pathlib
 import re
 import tempfile
@@ -76,9 +77,13 @@ class Journey(unittest.TestCase):
             out = io.BytesIO()
             session.export(out, passcode=PASSCODE)
             self.assertEqual(len(out.getvalue().splitlines()), 250)
-            out = io.BytesIO()
-            session.archive(out, "a long enough passphrase", passcode=PASSCODE)
-            self.assertGreater(len(out.getvalue()), 10_000)
+            archive = pathlib.Path(self.directory.name, "archive")
+            with archive.open("wb") as file:
+                session.archive(file, "a long enough passphrase", passcode=PASSCODE)
+            other = keepwell.Store.restore(self.directory.name + "/other", "journey", "tablet 2", archive,
+                                           "a long enough passphrase", keychain=keepwell.Keychain.MEMORY)
+            with other, other.session("dr.jones") as visit:
+                self.assertEqual(visit.read("Patient", "p7")["id"], "p7")
             photo = "A" * 60_000
             session.update({"resourceType": "Binary", "id": "photo", "contentType": "image/png", "data": photo})
             out = io.BytesIO()
@@ -125,6 +130,17 @@ class Journey(unittest.TestCase):
         with self.assertRaises(keepwell.Error) as invalid:
             self.store.session("dr.jones").create({"resourceType": "Patient", "birthDate": "soon"})
         self.assertNotIn("soon", json.dumps(invalid.exception.operation_outcome))
+
+    def test_what_fails_is_told_to_a_logger(self) -> None:
+        logger = logging.getLogger("keepwell.journey")
+        keepwell.set_logger(logger)
+        try:
+            with self.store.session("dr.jones") as session, self.assertLogs(logger, "INFO") as told:
+                with self.assertRaises(keepwell.Error):
+                    session.read("Patient", "nobody")
+            self.assertEqual([(record.levelname, record.args[0]) for record in told.records], [("INFO", 101)])
+        finally:
+            keepwell.set_logger(None)
 
     def test_a_wipe_leaves_nothing_to_open(self) -> None:
         path = self.directory.name + "/store"

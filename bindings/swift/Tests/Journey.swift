@@ -69,13 +69,32 @@ final class Throwing: ProgressListener, @unchecked Sendable {
     func progress(done: Int64, bytes: Int64, totalBytes: Int64?) throws { throw Broken(what: "of the app") }
 }
 
-func options(_ folder: String, _ name: String, _ keychain: KeychainChoice) -> StoreOptions {
-    StoreOptions(directory: "\(folder)/\(name)", app: "journey", device: "tablet 1", keychain: keychain, memorySecurity: false)
+final class Cancelling: ProgressListener, @unchecked Sendable {
+    private let session: Session
+
+    init(_ session: Session) { self.session = session }
+    func progress(done: Int64, bytes: Int64, totalBytes: Int64?) throws { session.cancelImports() }
+}
+
+final class Guard: BackupGuard, @unchecked Sendable {
+    private let lock = NSLock()
+    private var directories: Set<String> = []
+
+    func exclude(directory: String) throws { _ = lock.withLock { directories.insert(directory) } }
+    func isExcluded(directory: String) throws -> Bool { lock.withLock { directories.contains(directory) } }
+    var count: Int { lock.withLock { directories.count } }
+}
+
+func options(_ folder: String, _ name: String, _ keychain: KeychainChoice, _ guarded: BackupGuard? = nil) -> StoreOptions {
+    StoreOptions(
+        directory: "\(folder)/\(name)", app: "journey", device: "tablet 1", keychain: keychain, memorySecurity: false,
+        backupGuard: guarded)
 }
 
 /// Opens, locks and rotates, and loses the keychain.
 func keys(_ folder: String, _ choice: KeychainChoice) async throws {
-    let made = try await Store.create(options: options(folder, "store", choice), passcode: passcode)
+    let guarded = Guard()
+    let made = try await Store.create(options: options(folder, "store", choice, guarded), passcode: passcode)
     try check(made.directory().hasSuffix("store"), "the directory")
     let vault = made.vault()
     let ended = try made.session(user: "dr.jones")
@@ -84,7 +103,8 @@ func keys(_ folder: String, _ choice: KeychainChoice) async throws {
     try await refused(201, .person) { _ = try ended.read(resourceType: "Patient", id: "p") }
     try await refused(205, .person) { try await vault.unlock(passcode: "wrong") }
     try await vault.unlock(passcode: passcode)
-    _ = try await vault.excludeFromBackups()
+    let excluded = try await vault.excludeFromBackups()
+    try check(excluded && guarded.count > 0, "the app keeps it out of backups")
     let session = try made.session(user: "dr.jones")
     try await refused(205, .person) { try await vault.setPasscode(session: session, passcode: "wrong", new: "other") }
     try await vault.setPasscode(session: session, passcode: passcode, new: "other")
@@ -201,6 +221,14 @@ func files(_ folder: String, _ session: Session) async throws {
         name: "again", data: patient("i0", true), options: ImportOptions(), progress: Throwing())
     try check(again.unchanged == 1, "a listener throws")
 
+    let many = (0..<100_000).map { patient("m\($0)", true) + "\n" }.joined()
+    try many.write(toFile: "\(folder)/many.ndjson", atomically: true, encoding: .utf8)
+    try await refused(119, .caller) {
+        _ = try await session.importFile(
+            path: "\(folder)/many.ndjson", options: ImportOptions(), progress: Cancelling(session))
+    }
+    try check(session.stats().resources < 100_000, "cancelled")
+
     let photo = Data((0..<100_000).map { UInt8($0 % 251) })
     let attachments = try session.attachments()
     let added = try attachments.add(contentType: "image/png", content: photo)
@@ -265,6 +293,16 @@ func synchronise(_ folder: String, _ invitations: [String]) async throws {
     try await conflict(one, two, syncs, mine: "hen", theirs: "fox").takeEdited(content: flag("hen and fox"))
     _ = try await syncTwo.round()
     _ = try await syncOne.round()
+
+    let photo = Data((0..<45_000).map { UInt8($0 % 251) })
+    let document = try one.create(
+        resourceType: "DocumentReference",
+        body: #"{"resourceType":"DocumentReference","status":"current","subject":{"reference":"Patient/p1"},"#
+            + #""content":[{"attachment":{"contentType":"image/png","data":"\#(photo.base64EncodedString())"}}]}"#)
+    _ = try await syncOne.round()
+    _ = try await syncTwo.round()
+    let came = try await two.attachments().read(resourceType: "DocumentReference", id: document.id)
+    try check(came == photo, "the photo came along")
 
     syncOne.setPolicy(metered: true)
     let coming = Task { try await first(storeTwo.commits()) }

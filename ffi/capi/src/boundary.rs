@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use crate::error::{Bug, Failure};
+use crate::error::{Bug, FORKED, Failure};
 use crate::handle::KeepwellError;
-use crate::registry;
+use crate::{logger, registry};
 
 /// The process that the library works in. Connections and locks do not survive a fork.
 static PROCESS: OnceLock<u32> = OnceLock::new();
@@ -20,23 +20,33 @@ thread_local! {
 ///
 /// `error` is null or points to memory for a `KeepwellError`, as the header asks of every caller.
 pub(crate) fn boundary(error: *mut KeepwellError, work: impl FnOnce() -> Result<(), Failure>) -> i32 {
-    let done = if *PROCESS.get_or_init(std::process::id) != std::process::id() {
-        Err(Bug::Forked.into())
-    } else if CALLING_BACK.get() {
-        Err(Bug::Reentered.into())
+    let (code, id) = if is_forked() {
+        (i32::from(Bug::Forked.code()), FORKED)
     } else {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Bug::Panic.into()))
-    };
-    let (code, id) = match done {
-        Ok(()) => (0, 0),
-        Err(failure) if error.is_null() => (i32::from(failure.code), 0),
-        Err(failure) => (i32::from(failure.code), registry::insert(failure)),
+        match guarded(work) {
+            Ok(()) => (0, 0),
+            Err(failure) if error.is_null() => (i32::from(failure.code), 0),
+            Err(failure) => (i32::from(failure.code), registry::insert(failure)),
+        }
     };
     if !error.is_null() {
         // SAFETY: not null, and the header says that it then points to a `KeepwellError` that may be written.
         unsafe { error.write(KeepwellError { id }) };
     }
     code
+}
+
+/// Whether this is a child of the process that the library works in.
+pub(crate) fn is_forked() -> bool {
+    *PROCESS.get_or_init(std::process::id) != std::process::id()
+}
+
+fn guarded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    if CALLING_BACK.get() {
+        return Err(Bug::Reentered.into());
+    }
+    let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Bug::Panic.into()));
+    done.inspect_err(logger::tell)
 }
 
 /// Runs a callback of the caller: while it runs, calls of this library on the same thread are refused.

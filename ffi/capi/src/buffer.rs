@@ -8,6 +8,7 @@ use std::ffi::c_char;
 use std::ptr;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
+use crate::boundary::is_forked;
 use crate::error::Bug;
 
 /// Bytes, mostly JSON as UTF-8, without a zero byte at their end. Owned by the library: free them with
@@ -46,7 +47,7 @@ pub(crate) unsafe fn give(bytes: Vec<u8>, out: *mut KeepwellBuffer) -> Result<()
 }
 
 /// Frees a buffer, overwrites what was in it and sets it to empty. Null and an empty buffer are no mistake. Returns 0,
-/// or 918 for a buffer that was freed before or is not from here: nothing is touched then.
+/// 918 for a buffer that was freed before or is not from here, or 916 in a forked child: nothing is touched then.
 ///
 /// # Safety
 /// `buffer` is null or points to a `KeepwellBuffer`.
@@ -54,6 +55,10 @@ pub(crate) unsafe fn give(bytes: Vec<u8>, out: *mut KeepwellBuffer) -> Result<()
 pub unsafe extern "C" fn keepwell_buffer_free(buffer: *mut KeepwellBuffer) -> i32 {
     if buffer.is_null() {
         return 0;
+    }
+    if is_forked() {
+        // Another thread of the parent may have had the table locked.
+        return i32::from(Bug::Forked.code());
     }
     // SAFETY: not null, and by the contract above it points to a `KeepwellBuffer`.
     let freed = unsafe { buffer.replace(KeepwellBuffer { data: ptr::null(), length: 0 }) };

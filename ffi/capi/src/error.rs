@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use crate::boundary::is_forked;
 use crate::handle::KeepwellError;
 use crate::registry;
 
@@ -98,7 +99,21 @@ impl From<Bug> for Failure {
     }
 }
 
+/// The handle of the error of a forked child. It is not in the registry: another thread of the parent may have had that
+/// locked at the moment of the fork, and nobody would open it.
+pub(crate) const FORKED: u64 = u64::MAX;
+
+/// The error behind a handle.
+fn failure(error: KeepwellError) -> Option<Arc<Failure>> {
+    static OF_A_CHILD: LazyLock<Arc<Failure>> = LazyLock::new(|| Arc::new(Bug::Forked.into()));
+    if error.id == FORKED { Some(OF_A_CHILD.clone()) } else { registry::get(error.id).ok() }
+}
+
 impl Failure {
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
     fn texts(&self) -> &(CString, Option<CString>) {
         self.texts.get_or_init(|| {
             let text = |text: &str| CString::new(text.replace('\0', " ")).expect("its zeros were replaced");
@@ -137,13 +152,17 @@ impl From<keepwell_client::Error> for Failure {
 /// The code of an error: docs/error-codes.md lists them. 0 where there is no error.
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_error_code(error: KeepwellError) -> i32 {
-    registry::get::<Failure>(error.id).map_or(0, |failure| i32::from(failure.code))
+    failure(error).map_or(0, |failure| i32::from(failure.code))
 }
 
 /// Who can act on an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_error_actor(error: KeepwellError) -> KeepwellActor {
-    match keepwell_error_code(error) / 100 {
+    actor(keepwell_error_code(error))
+}
+
+pub(crate) fn actor(code: i32) -> KeepwellActor {
+    match code / 100 {
         0 => KeepwellActor::Nobody,
         1 | 3 => KeepwellActor::Caller,
         2 => KeepwellActor::Person,
@@ -158,14 +177,14 @@ pub extern "C" fn keepwell_error_actor(error: KeepwellError) -> KeepwellActor {
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_error_reason(error: KeepwellError) -> *const c_char {
     // The error stays in the registry, so its texts stay where they are.
-    registry::get::<Failure>(error.id).map_or(ptr::null(), |failure| failure.texts().0.as_ptr())
+    failure(error).map_or(ptr::null(), |failure| failure.texts().0.as_ptr())
 }
 
 /// The error as a FHIR OperationOutcome in JSON, as `keepwell_error_reason`; null where the error is no matter of
 /// FHIR.
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_error_operation_outcome(error: KeepwellError) -> *const c_char {
-    let Ok(failure) = registry::get::<Failure>(error.id) else { return ptr::null() };
+    let Some(failure) = failure(error) else { return ptr::null() };
     failure.texts().1.as_ref().map_or(ptr::null(), |text| text.as_ptr())
 }
 
@@ -180,5 +199,7 @@ pub unsafe extern "C" fn keepwell_error_free(error: *mut KeepwellError) {
     }
     // SAFETY: not null, and by the contract above it points to a `KeepwellError`.
     let id = unsafe { error.replace(KeepwellError { id: 0 }) }.id;
-    let _ = registry::remove::<Failure>(id);
+    if id != FORKED && !is_forked() {
+        let _ = registry::remove::<Failure>(id);
+    }
 }

@@ -50,8 +50,7 @@ pub(crate) unsafe fn actor(
 ) -> Result<Actor, Failure> {
     // SAFETY: by the same contract.
     let (user, app, device) = unsafe { (user.text()?, app.text()?, device.text()?) };
-    let wrong = keepwell_store::Error::Argument("user, app and device are names of 1 to 200 characters");
-    Ok(Actor::new(user, app, device).map_err(|_| wrong)?)
+    Ok(Actor::new(user, app, device).map_err(keepwell_store::Error::from)?)
 }
 
 /// Begins a session: from here on `user` answers for what is done, with `app` on `device`.

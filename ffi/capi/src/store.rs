@@ -1,6 +1,7 @@
 //! Stores: made, opened, unlocked, locked, erased.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub enum KeepwellState {
 pub struct KeepwellStoreOptions {
     /// The directory. UTF-8.
     pub path: KeepwellText,
-    /// The app, as audit events name it: 1 to 200 characters.
+    /// The app, as audit events name it: 1 to 256 bytes without control characters.
     pub app: KeepwellText,
     /// The device, likewise.
     pub device: KeepwellText,
@@ -177,6 +178,37 @@ pub(crate) unsafe fn passcode(text: KeepwellText) -> Result<Option<Passcode>, Fa
     Ok(given.map(|text| Passcode::new(text.to_owned())).transpose()?)
 }
 
+/// A passphrase that may not be left out.
+///
+/// # Safety
+/// As [`KeepwellText::bytes`].
+pub(crate) unsafe fn passphrase(text: KeepwellText) -> Result<Passcode, Failure> {
+    // SAFETY: by the same contract.
+    let given = unsafe { passcode(text) }?;
+    Ok(given.ok_or(keepwell_store::Error::Argument("a passphrase is needed"))?)
+}
+
+/// Hands out the handle of what `open` opens with the caller's options.
+///
+/// # Safety
+/// As `keepwell_store_create`.
+pub(crate) unsafe fn opened(
+    options: *const KeepwellStoreOptions,
+    store: *mut KeepwellStore,
+    open: impl FnOnce(&Path, StoreOptions) -> Result<Store, keepwell_store::Error>,
+) -> Result<(), Failure> {
+    if store.is_null() {
+        return Err(Bug::Null.into());
+    }
+    // SAFETY: by the contract above; null is looked for.
+    let options = unsafe { *options.as_ref().ok_or(Bug::Null)? };
+    // SAFETY: by the contract above.
+    let (path, (options, sync)) = unsafe { (options.path.path()?, options.to_options()?) };
+    let held = HeldStore { store: open(&path, options)?, sync };
+    // SAFETY: not null, and by the contract above it may be written.
+    Ok(unsafe { output::give(KeepwellStore { id: registry::insert(held) }, store) }?)
+}
+
 /// Makes a new store in a directory that holds none, and leaves it unlocked. An empty passcode is none.
 ///
 /// # Safety
@@ -189,16 +221,10 @@ pub unsafe extern "C" fn keepwell_store_create(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        // SAFETY: by the contract above; null is looked for.
-        let (options, passcode) = unsafe { (*options.as_ref().ok_or(Bug::Null)?, passcode(passcode_text)?) };
-        if store.is_null() {
-            return Err(Bug::Null.into());
-        }
         // SAFETY: by the contract above.
-        let (path, (options, sync)) = unsafe { (options.path.path()?, options.to_options()?) };
-        let made = HeldStore { store: Store::create(&path, options, passcode.as_ref())?, sync };
-        // SAFETY: not null, and by the contract above it may be written.
-        Ok(unsafe { output::give(KeepwellStore { id: registry::insert(made) }, store) }?)
+        let given = unsafe { passcode(passcode_text) }?;
+        // SAFETY: by the contract above.
+        unsafe { opened(options, store, |path, options| Store::create(path, options, given.as_ref())) }
     })
 }
 
@@ -212,18 +238,8 @@ pub unsafe extern "C" fn keepwell_store_open(
     store: *mut KeepwellStore,
     error: *mut KeepwellError,
 ) -> i32 {
-    boundary(error, || {
-        // SAFETY: by the contract above; null is looked for.
-        let options = unsafe { *options.as_ref().ok_or(Bug::Null)? };
-        if store.is_null() {
-            return Err(Bug::Null.into());
-        }
-        // SAFETY: by the contract above.
-        let (path, (options, sync)) = unsafe { (options.path.path()?, options.to_options()?) };
-        let opened = HeldStore { store: Store::open(&path, options)?, sync };
-        // SAFETY: not null, and by the contract above it may be written.
-        Ok(unsafe { output::give(KeepwellStore { id: registry::insert(opened) }, store) }?)
-    })
+    // SAFETY: by the contract above.
+    boundary(error, || unsafe { opened(options, store, Store::open) })
 }
 
 /// Unlocks with the keychain, and with the passcode where one is set. `adopt`: go on with a store that is older than

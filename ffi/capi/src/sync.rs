@@ -173,7 +173,7 @@ pub extern "C" fn keepwell_sync_cancel(sync: KeepwellSync) -> i32 {
 }
 
 /// Syncs on a thread of its own from now on: when something is saved, when the server says that there is something, and
-/// from time to time.
+/// from time to time. It is no mistake if it does already.
 ///
 /// # Safety
 /// `error` is null or points to memory for one.
@@ -182,14 +182,13 @@ pub unsafe extern "C" fn keepwell_sync_start(sync: KeepwellSync, error: *mut Kee
     boundary(error, || {
         let sync = registry::get::<Sync>(sync.id)?;
         let mut background = lock(&sync.background);
-        // One that has ended by itself says why when it is stopped, and another one takes its place.
-        if background.as_ref().is_some_and(|background| !background.is_over()) {
-            return Err(Error::InUse.into());
+        if background.as_ref().is_none_or(Background::is_over) {
+            // The thread of the one before is gone before another begins.
+            drop(background.take());
+            let started = sync.client.start()?;
+            started.set_policy(*lock(&sync.policy));
+            *background = Some(started);
         }
-        *background = None;
-        let started = sync.client.start()?;
-        started.set_policy(*lock(&sync.policy));
-        *background = Some(started);
         Ok(())
     })
 }

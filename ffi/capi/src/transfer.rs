@@ -13,7 +13,7 @@ use crate::handle::{KeepwellError, KeepwellSession};
 use crate::input::KeepwellText;
 use crate::registry;
 use crate::session::{KeepwellWrite, Sink};
-use crate::store::passcode;
+use crate::store::{self, passcode};
 
 /// Told how far a transfer has come: resources that are dealt with. 0 to go on, anything else to end it. It must not
 /// call this library.
@@ -179,11 +179,9 @@ pub unsafe extern "C" fn keepwell_archive(
     boundary(error, || {
         let session = registry::get::<Session>(session.id)?;
         // SAFETY: by the contract above.
-        let (old, passphrase) = unsafe { (passcode(passcode_text)?, passcode(passphrase)?) };
+        let (old, phrase) = unsafe { (passcode(passcode_text)?, store::passphrase(passphrase)?) };
         let mut out = Sink { write: write.ok_or(Bug::Null)?, context };
-        let passphrase =
-            passphrase.ok_or(keepwell_store::Error::Argument("an archive needs a passphrase"))?;
-        session.elevate(old.as_ref())?.archive(&passphrase, &mut out)?;
+        session.elevate(old.as_ref())?.archive(&phrase, &mut out)?;
         Ok(())
     })
 }

@@ -1,14 +1,15 @@
 //! Keys and factors: passcode, recovery, rotation.
 
-use keepwell_store::{Session, Store};
+use std::fs::File;
+use std::path::Path;
+
+use keepwell_store::{Error, Session, Store};
 
 use crate::boundary::boundary;
-use crate::error::Bug;
 use crate::handle::{KeepwellError, KeepwellSession, KeepwellStore};
 use crate::input::KeepwellText;
-use crate::output;
 use crate::registry;
-use crate::store::{HeldStore, KeepwellStoreOptions, passcode};
+use crate::store::{self, KeepwellStoreOptions, opened, passcode};
 
 /// Sets or changes the passcode; an empty `new_passcode` makes the keychain alone open the store again. `passcode_now`
 /// is needed where one is set.
@@ -49,9 +50,8 @@ pub unsafe extern "C" fn keepwell_set_recovery(
     boundary(error, || {
         let session = registry::get::<Session>(session.id)?;
         // SAFETY: by the contract above.
-        let (now, passphrase) = unsafe { (passcode(passcode_now)?, passcode(passphrase)?) };
-        let passphrase = passphrase.ok_or(keepwell_store::Error::Argument("recovery needs a passphrase"))?;
-        Ok(session.elevate(now.as_ref())?.set_recovery(&passphrase)?)
+        let (now, phrase) = unsafe { (passcode(passcode_now)?, store::passphrase(passphrase)?) };
+        Ok(session.elevate(now.as_ref())?.set_recovery(&phrase)?)
     })
 }
 
@@ -69,19 +69,39 @@ pub unsafe extern "C" fn keepwell_store_recover(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        // SAFETY: by the contract above; null is looked for.
-        let options = unsafe { *options.as_ref().ok_or(Bug::Null)? };
-        if store.is_null() {
-            return Err(Bug::Null.into());
-        }
         // SAFETY: by the contract above.
-        let (passphrase, new) = unsafe { (passcode(passphrase)?, passcode(new_passcode)?) };
-        let passphrase = passphrase.ok_or(keepwell_store::Error::Argument("recovery needs a passphrase"))?;
+        let (phrase, new) = unsafe { (store::passphrase(passphrase)?, passcode(new_passcode)?) };
+        let recover = |path: &Path, options| Store::recover(path, options, &phrase, new.as_ref());
         // SAFETY: by the contract above.
-        let (path, (options, sync)) = unsafe { (options.path.path()?, options.to_options()?) };
-        let opened = HeldStore { store: Store::recover(&path, options, &passphrase, new.as_ref())?, sync };
-        // SAFETY: not null, and by the contract above it may be written.
-        Ok(unsafe { output::give(KeepwellStore { id: registry::insert(opened) }, store) }?)
+        unsafe { opened(options, store, recover) }
+    })
+}
+
+/// Makes a store in an empty directory from the archive in the file `archive`, under new keys, and leaves it unlocked: with
+/// the keychain of `options`, and `new_passcode` unless that is empty.
+///
+/// # Safety
+/// As `keepwell_store_create`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_store_restore(
+    options: *const KeepwellStoreOptions,
+    archive: KeepwellText,
+    passphrase: KeepwellText,
+    new_passcode: KeepwellText,
+    store: *mut KeepwellStore,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        // SAFETY: by the contract above.
+        let (archive, phrase, new) =
+            unsafe { (archive.path()?, store::passphrase(passphrase)?, passcode(new_passcode)?) };
+        let restore = |path: &Path, options| {
+            let mut file = File::open(&archive)
+                .map_err(|error| Error::Io { step: "opening the archive", kind: error.kind() })?;
+            Store::restore(&mut file, &phrase, path, options, new.as_ref())
+        };
+        // SAFETY: by the contract above.
+        unsafe { opened(options, store, restore) }
     })
 }
 

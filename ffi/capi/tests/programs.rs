@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use keepwell_tests::Clinic;
+use keepwell_tests::{Clinic, succeeds};
 
 const FLAGS: [&str; 7] = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror", "-O1", "-g"];
 
@@ -47,17 +47,6 @@ fn compile(compiler: &str, source: &str, options: &[&str], scratch: &Path) -> Pa
     out
 }
 
-fn run(command: &mut Command) -> String {
-    let done = command.output().unwrap();
-    assert!(
-        done.status.success(),
-        "{command:?}: {}\n{}",
-        String::from_utf8_lossy(&done.stdout),
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout).unwrap()
-}
-
 /// Compiles and runs a program of bindings/c that takes the directory of a store that is not there yet.
 fn check(compiler: &str, source: &str, options: &[&str], says: &str) {
     if !is_there(compiler) {
@@ -65,7 +54,7 @@ fn check(compiler: &str, source: &str, options: &[&str], says: &str) {
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = compile(compiler, source, options, scratch.path());
-    let said = run(Command::new(program).arg(scratch.path().join("store")));
+    let said = succeeds(Command::new(program).arg(scratch.path().join("store")));
     assert!(said.contains(says), "{said}");
 }
 
@@ -126,6 +115,33 @@ fn every_mistake_gets_its_code() {
     }
 }
 
+/// Calls for each seed of the fuzzer; `KEEPWELL_FUZZ_CALLS` sets another number.
+const CALLS: u64 = 2_000;
+/// How many threads make them, and with what seed.
+const FUZZED: [(u64, u64); 3] = [(1, 1), (2, 1), (3, 4)];
+
+/// `KEEPWELL_FUZZ_SEED` adds to each seed.
+#[test]
+fn any_sequence_of_calls_gets_codes() {
+    let compiler = "gcc";
+    if !is_there(compiler) {
+        return;
+    }
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let calls = number("KEEPWELL_FUZZ_CALLS").unwrap_or(CALLS);
+    let more = number("KEEPWELL_FUZZ_SEED").unwrap_or(0);
+    let scratch = tempfile::tempdir().unwrap();
+    let program = compile(compiler, "tests/fuzz.c", &[C, POSIX, SANITIZED], scratch.path());
+    let clinic = Clinic::start();
+    for (seed, threads) in FUZZED {
+        let folder = tempfile::tempdir().unwrap();
+        let numbers = [seed + more, calls / threads, threads].map(|number| number.to_string());
+        let said =
+            succeeds(Command::new(&program).arg(folder.path()).args(numbers).arg(clinic.invite("ann", "p")));
+        assert!(said.contains("every call got its code"), "{said}");
+    }
+}
+
 #[test]
 fn the_journey_leaks_and_overruns_nothing() {
     if !is_there("valgrind") || !is_there("gcc") {
@@ -133,10 +149,12 @@ fn the_journey_leaks_and_overruns_nothing() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = compile("gcc", "tests/journey.c", &[C], scratch.path());
-    let said = run(Command::new("valgrind")
-        .args(["--quiet", "--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite"])
-        .arg(program)
-        .arg(scratch.path().join("store")));
+    let said = succeeds(
+        Command::new("valgrind")
+            .args(["--quiet", "--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite"])
+            .arg(program)
+            .arg(scratch.path().join("store")),
+    );
     assert!(said.contains("the journey held"), "{said}");
 }
 
@@ -153,7 +171,7 @@ fn the_journey_holds_in_python() {
         .env("PYTHONPATH", ".")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
-    run(&mut tests);
+    succeeds(&mut tests);
 
     let scratch = tempfile::tempdir().unwrap();
     let mut example = Command::new("python3");
@@ -163,7 +181,7 @@ fn the_journey_holds_in_python() {
         .env("PYTHONPATH", &package)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
-    let said = run(&mut example);
+    let said = succeeds(&mut example);
     assert!(said.contains("Example"), "{said}");
 }
 
@@ -189,7 +207,7 @@ fn the_examples_do_what_they_say() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = compile("gcc", "examples/quick_start.c", &[C], scratch.path());
-    let said = run(Command::new(program).arg(scratch.path().join("quick")));
+    let said = succeeds(Command::new(program).arg(scratch.path().join("quick")));
     assert!(said.contains("\"gender\":\"female\""), "{said}");
 
     let program = compile("gcc", "examples/importer.c", &[C], scratch.path());
@@ -199,10 +217,12 @@ fn the_examples_do_what_they_say() {
 "#;
     std::fs::write(&records, patients).unwrap();
     for expected in ["\"created\":2", "\"unchanged\":2"] {
-        let said = run(Command::new(&program)
-            .env("KEEPWELL_PASSCODE", "a passphrase of some length")
-            .arg(scratch.path().join("import"))
-            .arg(&records));
+        let said = succeeds(
+            Command::new(&program)
+                .env("KEEPWELL_PASSCODE", "a passphrase of some length")
+                .arg(scratch.path().join("import"))
+                .arg(&records),
+        );
         assert!(said.contains(expected) && said.contains("\"total\":2"), "{said}");
     }
 }

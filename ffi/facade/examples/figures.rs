@@ -19,7 +19,8 @@ use std::time::Instant;
 use keepwell_store::fhir::ResourceType;
 use keepwell_store::vault::FileKeychain;
 use keepwell_store::{Actor, Precondition, Store, StoreOptions};
-use languages::{Kotlin, Swift, succeeds};
+use keepwell_tests::succeeds;
+use languages::{Kotlin, Swift};
 
 const CALLS: usize = 5_000;
 const PAGES: usize = 500;
@@ -54,7 +55,7 @@ fn rust(folder: &Path) -> Vec<(&'static str, f64)> {
         );
         session.update(kind, &format!("p{id}"), body.as_bytes(), Precondition::None).unwrap();
     }
-    let long = format!("Patient?_id={}", format!("{},", "y".repeat(64)).repeat(31));
+    let long = format!("Patient?_id={}z", format!("{},", "y".repeat(64)).repeat(31));
     vec![
         ("read", median(CALLS, |round| drop(session.read(kind, &format!("p{}", round % 100)).unwrap()))),
         ("hand-over", median(CALLS, |_| drop(session.search(&long).unwrap()))),

@@ -6,6 +6,7 @@
 
 mod attachments;
 mod audit;
+mod backup;
 mod boundary;
 mod conflict;
 mod error;
@@ -24,6 +25,7 @@ mod vault;
 
 pub use attachments::Attachments;
 pub use audit::{Audit, AuditPage, VerifyReport};
+pub use backup::BackupGuard;
 pub use conflict::{Conflict, ConflictDetails, ConflictKind};
 pub use error::{ErrorCode, KeepwellError, error_codes, rehearse_error};
 pub use feed::{Change, ChangeFeed, ChangeListener, LiveChange, LiveKind, LiveQuery, Subscription};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use keepwell_client::SyncExtension;
 use keepwell_store::vault::{self, FileKeychain, Keychain, MemoryKeychain, Passcode};
 
+use crate::backup::{self, BackupGuard};
 use crate::boundary::Result;
 use crate::keychain::{HostKeychain, OfHost};
 
@@ -63,6 +64,9 @@ pub struct StoreOptions {
     /// The path if not given.
     #[uniffi(default = None)]
     pub place: Option<String>,
+    /// Excludes the directory from backups where only the app can; the library's own marks only if not given.
+    #[uniffi(default = None)]
+    pub backup_guard: Option<Arc<dyn BackupGuard>>,
 }
 
 impl StoreOptions {
@@ -78,6 +82,7 @@ impl StoreOptions {
         options.memory_security = self.memory_security;
         options.strict_audit = self.strict_audit;
         options.place = self.place.clone();
+        options.backup_guard = self.backup_guard.clone().map(|guard| Arc::new(backup::OfHost(guard)) as _);
         options.extensions.push(Arc::new(sync.clone()));
         Ok(options)
     }
@@ -111,4 +116,9 @@ pub(crate) fn range<A, B: TryFrom<A>>(number: A) -> Result<B, keepwell_store::Er
 /// A passcode that may have been left out.
 pub(crate) fn passcode(text: Option<String>) -> Result<Option<Passcode>, vault::Error> {
     text.map(Passcode::new).transpose()
+}
+
+/// A passcode or passphrase that may not.
+pub(crate) fn needed(text: String) -> Result<Passcode, vault::Error> {
+    Passcode::new(text)
 }

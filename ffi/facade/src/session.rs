@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keepwell_store::query::Handling;
 use keepwell_store::{Error, ExportOptions, HistoryQuery, ImportSource, Precondition};
@@ -16,7 +16,7 @@ use crate::audit::Audit;
 use crate::boundary::{Result, call, wait};
 use crate::error::{KeepwellError, Misuse};
 use crate::feed::LiveQuery;
-use crate::options::{passcode, range};
+use crate::options::{needed, range};
 use crate::progress::{Come, ProgressListener, Teller};
 use crate::records::{ImportOptions, ImportReport, PatchFormat, StoreStats, Written, count, kind, text};
 use crate::search::{PlanStep, SearchPage};
@@ -36,11 +36,13 @@ pub struct HistoryPage {
 pub struct Session {
     session: keepwell_store::Session,
     has_ended: AtomicBool,
+    /// Ends the imports that are under way.
+    cancel: Mutex<Arc<AtomicBool>>,
 }
 
 impl Session {
     pub(crate) fn new(session: keepwell_store::Session) -> Self {
-        Self { session, has_ended: AtomicBool::new(false) }
+        Self { session, has_ended: AtomicBool::new(false), cancel: Mutex::default() }
     }
 
     /// The session, as long as it lasts.
@@ -50,6 +52,11 @@ impl Session {
 
     fn current(&self) -> Result<&keepwell_store::Session, Misuse> {
         if self.has_ended.load(Ordering::Acquire) { Err(Misuse::Handle) } else { Ok(&self.session) }
+    }
+
+    fn cancellable(&self, options: ImportOptions) -> keepwell_store::ImportOptions {
+        let cancel = self.cancel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        keepwell_store::ImportOptions { cancel: Some(cancel), ..options.into() }
     }
 
     /// Runs a quick call.
@@ -255,7 +262,8 @@ impl Session {
     /// where it was.
     ///
     /// # Errors
-    /// That of the first record that cannot be stored, unless such are to be skipped; 521 about the file.
+    /// That of the first record that cannot be stored, unless such are to be skipped; 119 when it was cancelled; 521
+    /// about the file.
     #[uniffi::method(default(progress = None))]
     pub async fn import_file(
         &self,
@@ -263,7 +271,8 @@ impl Session {
         options: ImportOptions,
         progress: Option<Arc<dyn ProgressListener>>,
     ) -> Result<ImportReport> {
-        self.long(move |session| import(session, ImportSource::file(Path::new(&path)), options, progress))
+        let options = self.cancellable(options);
+        self.long(move |session| import(session, ImportSource::file(Path::new(&path)), &options, progress))
             .await
     }
 
@@ -280,10 +289,19 @@ impl Session {
         options: ImportOptions,
         progress: Option<Arc<dyn ProgressListener>>,
     ) -> Result<ImportReport> {
+        let options = self.cancellable(options);
         self.long(move |session| {
-            import(session, ImportSource::reader(&name, data.as_bytes()), options, progress)
+            import(session, ImportSource::reader(&name, data.as_bytes()), &options, progress)
         })
         .await
+    }
+
+    /// Ends the imports of this session that are under way: they fail with 119, what is stored stays, and the same
+    /// import goes on there.
+    pub fn cancel_imports(&self) {
+        let mut current = self.cancel.lock().unwrap_or_else(PoisonError::into_inner);
+        current.store(true, Ordering::Release);
+        *current = Arc::default();
     }
 
     /// Writes all current versions to a new file, as NDJSON in clear. Needs the passcode again where one is set. Gives
@@ -311,12 +329,8 @@ impl Session {
         passcode: Option<String>,
         passphrase: String,
     ) -> Result<()> {
-        elevated(self, passcode, move |rights| {
-            let phrase =
-                self::passcode(Some(passphrase))?.ok_or(Error::Argument("a passphrase is needed"))?;
-            rights.archive(&phrase, &mut new_file(&path)?)
-        })
-        .await
+        elevated(self, passcode, move |rights| rights.archive(&needed(passphrase)?, &mut new_file(&path)?))
+            .await
     }
 
     /// Removes a resource, its history and its attachments for good; the audit trail keeps `reason`.
@@ -380,11 +394,11 @@ pub(crate) fn new_file(path: &str) -> Result<File, Error> {
 fn import(
     session: &keepwell_store::Session,
     source: ImportSource<'_>,
-    options: ImportOptions,
+    options: &keepwell_store::ImportOptions,
     progress: Option<Arc<dyn ProgressListener>>,
 ) -> Result<ImportReport, Error> {
     let teller = Teller::new(progress);
-    let report = session.import(source, &options.into(), &mut |come| {
+    let report = session.import(source, options, &mut |come| {
         teller.tell(Come {
             done: count(come.resources),
             bytes: count(come.bytes_read),

@@ -10,7 +10,7 @@ use keepwell_store::{Actor, CHANGES_PAGE_MAX, Error};
 
 use crate::boundary::{Result, call, wait};
 use crate::feed::{Change, ChangeFeed, ChangeListener, Subscription};
-use crate::options::{StoreOptions, passcode};
+use crate::options::{StoreOptions, needed, passcode};
 use crate::session::Session;
 use crate::sync::Sync;
 use crate::vault::Vault;
@@ -50,8 +50,7 @@ pub struct Store {
 
 impl Store {
     pub(crate) fn actor(&self, user: &str) -> Result<Actor, Error> {
-        Actor::new(user, &self.app, &self.device)
-            .map_err(|_| Error::Argument("user, app and device are names of 1 to 256 bytes"))
+        Ok(Actor::new(user, &self.app, &self.device)?)
     }
 }
 
@@ -101,8 +100,7 @@ impl Store {
         passcode: Option<String>,
     ) -> Result<Arc<Self>> {
         wait(move || {
-            let (phrase, given) = (self::passcode(Some(passphrase))?, self::passcode(passcode)?);
-            let phrase = phrase.ok_or(Error::Argument("a passphrase is needed"))?;
+            let (phrase, given) = (needed(passphrase)?, self::passcode(passcode)?);
             opened(&options, |path, options| {
                 keepwell_store::Store::recover(path, options, &phrase, given.as_ref())
             })
@@ -122,8 +120,7 @@ impl Store {
         passcode: Option<String>,
     ) -> Result<Arc<Self>> {
         wait(move || {
-            let (phrase, given) = (self::passcode(Some(passphrase))?, self::passcode(passcode)?);
-            let phrase = phrase.ok_or(Error::Argument("a passphrase is needed"))?;
+            let (phrase, given) = (needed(passphrase)?, self::passcode(passcode)?);
             opened(&options, |path, options| {
                 let mut file = File::open(&archive)
                     .map_err(|error| Error::Io { step: "opening the archive", kind: error.kind() })?;

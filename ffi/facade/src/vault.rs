@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use keepwell_store::vault::{Passcode, Suspicion};
+use keepwell_store::vault::Suspicion;
 use keepwell_store::{Error, Privileged};
 
 use crate::boundary::{Result, call, wait};
-use crate::options::passcode;
+use crate::options::{needed, passcode};
 use crate::session::Session;
 
 /// The keys and factors of a store: what locks it, opens it and destroys it.
@@ -41,10 +41,6 @@ pub(crate) async fn elevated<T: Send + 'static>(
         work(&session.elevate(given.as_ref())?)
     })
     .await
-}
-
-fn needed(text: String) -> Result<Passcode, Error> {
-    Ok(Passcode::new(text)?)
 }
 
 #[uniffi::export]

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use common::wait;
 use keepwell_facade::{
-    Change, ChangeListener, ConflictKind, HostKeychain, ImportOptions, KeepwellError, KeychainChoice,
-    KeychainFault, ListenerFault, LiveKind, PatchFormat, ProgressListener, Store, StoreOptions, StoreState,
-    error_codes, rehearse_error,
+    BackupGuard, Change, ChangeListener, ConflictKind, HostKeychain, ImportOptions, KeepwellError,
+    KeychainChoice, KeychainFault, ListenerFault, LiveKind, PatchFormat, ProgressListener, Session, Store,
+    StoreOptions, StoreState, error_codes, rehearse_error,
 };
 use keepwell_tests::Clinic;
 use tempfile::TempDir;
@@ -33,6 +33,7 @@ fn options(folder: &Path, keychain: KeychainChoice) -> StoreOptions {
         memory_security: false,
         strict_audit: false,
         place: None,
+        backup_guard: None,
     }
 }
 
@@ -176,6 +177,57 @@ fn a_progress_listener_may_write_while_an_import_goes_on() {
         wait(session.import_text("lines".to_owned(), lines, ImportOptions::default(), Some(listener)));
     assert_eq!(report.unwrap().created, 500);
     assert_eq!(session.stats().unwrap().resources, 501);
+}
+
+/// Cancels the import that it follows.
+struct Canceller(Arc<Session>);
+
+impl ProgressListener for Canceller {
+    fn progress(&self, _: i64, _: i64, _: Option<i64>) -> Result<(), ListenerFault> {
+        self.0.cancel_imports();
+        Ok(())
+    }
+}
+
+#[test]
+fn an_import_ends_when_it_is_cancelled() {
+    let (folder, store) = made(None);
+    let session = store.session("ann".to_owned()).unwrap();
+    let file = folder.path().join("patients.ndjson");
+    // So many that the listener is heard long before the end, on any machine.
+    let lines: String = (0..100_000).map(|number| patient(&format!("p{number}"), true) + "\n").collect();
+    std::fs::write(&file, lines).unwrap();
+    let path = file.to_string_lossy().into_owned();
+    let canceller = Arc::new(Canceller(session.clone()));
+    let ended = wait(session.import_file(path, ImportOptions::default(), Some(canceller)));
+    assert!(matches!(ended, Err(KeepwellError::Caller { code: 119, .. })), "{ended:?}");
+    assert!(session.stats().unwrap().resources < 100_000);
+}
+
+/// Remembers what it was asked, and is believed.
+#[derive(Default)]
+struct Guard(Mutex<Vec<String>>);
+
+impl BackupGuard for Guard {
+    fn exclude(&self, directory: String) -> Result<(), ListenerFault> {
+        self.0.lock().unwrap().push(directory);
+        Ok(())
+    }
+
+    fn is_excluded(&self, directory: String) -> Result<bool, ListenerFault> {
+        Ok(self.0.lock().unwrap().contains(&directory))
+    }
+}
+
+#[test]
+fn the_app_keeps_a_store_out_of_backups() {
+    let folder = tempfile::tempdir().unwrap();
+    let guard = Arc::new(Guard::default());
+    let asked =
+        StoreOptions { backup_guard: Some(guard.clone()), ..options(folder.path(), KeychainChoice::Memory) };
+    let store = wait(Store::create(asked, None)).unwrap();
+    assert!(wait(store.vault().exclude_from_backups()).unwrap());
+    assert!(guard.0.lock().unwrap().iter().all(|directory| directory.ends_with("store")));
 }
 
 /// A keychain that calls the library, and one that is locked.

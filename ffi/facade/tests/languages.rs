@@ -11,10 +11,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
-use common::languages::{Kotlin, Swift, bindings, sources, succeeds};
+use common::languages::{Kotlin, Swift, bindings, sources};
 use common::library;
 use keepwell_bindgen::callables;
-use keepwell_tests::Clinic;
+use keepwell_tests::{Clinic, succeeds};
 
 /// A program that is ended with the test.
 struct Program(Child);

@@ -6,6 +6,7 @@ use keepwell_fhir::{Issue, IssueType, ResourceType, Severity, SyntaxError};
 use keepwell_sqlcipher::StorageError;
 
 use crate::archive::ArchiveError;
+use crate::audit::ActorError;
 use crate::search::SearchError;
 
 /// Shorthand for this crate.
@@ -263,6 +264,12 @@ impl Error {
     /// For `map_err`: a file operation that failed while doing `step`.
     pub(crate) fn io(step: &'static str) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::Io { step, kind: error.kind() }
+    }
+}
+
+impl From<ActorError> for Error {
+    fn from(_: ActorError) -> Self {
+        Self::Argument("user, app and device are names of 1 to 256 bytes without control characters")
     }
 }
 

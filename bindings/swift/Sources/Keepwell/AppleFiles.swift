@@ -2,6 +2,23 @@
     import Foundation
     import KeepwellCore
 
+    /// Sets `isExcludedFromBackup`, and reads it back: for `StoreOptions.backupGuard`, so that it is set at every open.
+    public final class AppleBackupGuard: BackupGuard, @unchecked Sendable {
+        public init() {}
+
+        public func exclude(directory: String) throws {
+            var folder = URL(fileURLWithPath: directory, isDirectory: true)
+            var marks = URLResourceValues()
+            marks.isExcludedFromBackup = true
+            try folder.setResourceValues(marks)
+        }
+
+        public func isExcluded(directory: String) throws -> Bool {
+            let folder = URL(fileURLWithPath: directory, isDirectory: true)
+            return try folder.resourceValues(forKeys: [.isExcludedFromBackupKey]).isExcludedFromBackup == true
+        }
+    }
+
     /// A directory of its own for a store: protected until the first unlock after a start, and left out of backups.
     public enum StoreDirectory {
         /// Why a directory cannot be used.
@@ -17,15 +34,11 @@
         public static func prepared(_ name: String) throws -> String {
             let support = try FileManager.default.url(
                 for: .applicationSupportDirectory, in: .userDomainMask, appropriateFor: nil, create: true)
-            var folder = support.appendingPathComponent(name, isDirectory: true)
+            let folder = support.appendingPathComponent(name, isDirectory: true)
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            var marks = URLResourceValues()
-            marks.isExcludedFromBackup = true
-            try folder.setResourceValues(marks)
-            folder.removeAllCachedResourceValues()
-            guard try folder.resourceValues(forKeys: [.isExcludedFromBackupKey]).isExcludedFromBackup == true else {
-                throw Fault.notExcludedFromBackup
-            }
+            let guarded = AppleBackupGuard()
+            try guarded.exclude(directory: folder.path)
+            guard try guarded.isExcluded(directory: folder.path) else { throw Fault.notExcludedFromBackup }
             #if os(iOS)
                 // The files that SQLite makes beside the database inherit it.
                 let wanted = FileProtectionType.completeUntilFirstUserAuthentication

@@ -70,9 +70,11 @@ extension Session {
         }
     }
 
-    /// An import of a file, with its progress.
+    /// An import of a file, with its progress. Whoever stops iterating ends the imports of this session.
     public func importing(_ path: String, options: ImportOptions = ImportOptions()) -> AsyncThrowingStream<Step<ImportReport>, Error> {
-        steps { try await self.importFile(path: path, options: options, progress: $0) }
+        steps(onStop: { self.cancelImports() }) {
+            try await self.importFile(path: path, options: options, progress: $0)
+        }
     }
 }
 
@@ -92,7 +94,7 @@ extension Sync {
 }
 
 private func steps<Report>(
-    onStop: @escaping () -> Void = {},
+    onStop: @escaping () -> Void,
     _ work: @escaping (ProgressListener) async throws -> Report
 ) -> AsyncThrowingStream<Step<Report>, Error> {
     AsyncThrowingStream { continuation in
