@@ -42,7 +42,7 @@ fn acknowledged_writes_survive_a_power_cut() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path().canonicalize().unwrap();
     let store = create(&home);
-    let mut kept = vec![(moment(), beside_the_database(&home))];
+    let mut kept = vec![(moment(&store_of(&home)), beside_the_database(&home))];
     let mut acknowledged = Vec::new();
     let mut writer = session(&store);
     for serial in 0..WRITES {
@@ -50,13 +50,13 @@ fn acknowledged_writes_survive_a_power_cut() {
             store.lock().unwrap();
             store.unlock(None).unwrap();
             writer = session(&store);
-            kept.push((moment(), beside_the_database(&home)));
+            kept.push((moment(&store_of(&home)), beside_the_database(&home)));
         }
         let (resource_type, body) = numbered(serial);
         let written = writer.create(resource_type, body.as_bytes()).unwrap();
-        acknowledged.push((moment(), resource_type, written.id));
+        acknowledged.push((moment(&store_of(&home)), resource_type, written.id));
     }
-    let (from, to) = (kept[0].0, moment());
+    let (from, to) = (kept[0].0, moment(&store_of(&home)));
     for seed in 0..CUTS {
         let at = from + (to - from) * usize::try_from(seed).unwrap() / usize::try_from(CUTS).unwrap();
         let (_, beside) = kept.iter().rfind(|(moment, _)| *moment <= at).unwrap();

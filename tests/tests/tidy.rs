@@ -37,7 +37,16 @@ const EDGES: &[Edges] = &[
     ),
     (
         "keepwell-simulator",
-        &["keepwell-backend", "keepwell-engine", "keepwell-fhir", "keepwell-protocol"],
+        &[
+            "keepwell-backend",
+            "keepwell-backend-sqlcipher",
+            "keepwell-client",
+            "keepwell-engine",
+            "keepwell-fhir",
+            "keepwell-protocol",
+            "keepwell-sqlcipher",
+            "keepwell-store",
+        ],
         &[],
     ),
     ("keepwell-tls", &[], &["keepwell-tls"]),

@@ -2,16 +2,16 @@
 //!
 //! A kill of the process leaves every write in the system's cache; a power cut leaves what was synced, and
 //! of later writes any sectors in any mixture. [`install`] slips under SQLite for the rest of the process
-//! and records writes and syncs. [`cut`] then makes, for any moment and seed, the files as the disk could
-//! hold them after a cut at that moment.
+//! and records writes and syncs of each directory. [`cut`] then makes, for any moment and seed, the files as the
+//! disk could hold them after a cut at that moment; [`kill`] makes them as the death of the process leaves them.
 //!
-//! Not modelled: a disk that lies about a sync, and a file whose creation or removal is itself lost.
+//! Not modelled: a file whose creation or removal is itself lost.
 //!
 //! Invariant: SQLite works as before; only what it writes is also remembered.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    ffi::{CStr, OsStr, c_char, c_int, c_void},
+    ffi::{CStr, OsStr, OsString, c_char, c_int, c_void},
     fs, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -28,7 +28,8 @@ const SECTOR_BYTES: usize = 512;
 
 #[derive(Default)]
 struct Recording {
-    steps: Vec<(PathBuf, Step)>,
+    /// By directory, with the name of the file.
+    steps: HashMap<PathBuf, Vec<(OsString, Step)>>,
     /// Open files by the address of SQLite's handle.
     open: HashMap<usize, (PathBuf, &'static sqlite3_io_methods)>,
 }
@@ -43,6 +44,22 @@ enum Step {
     Truncate(usize),
     Sync,
     Remove,
+}
+
+impl Recording {
+    fn add(&mut self, path: &Path, step: Step) {
+        // SQLite opens whole paths only.
+        if let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
+            match self.steps.get_mut(directory) {
+                Some(steps) => steps.push((name.to_owned(), step)),
+                None => drop(self.steps.insert(directory.to_owned(), vec![(name.to_owned(), step)])),
+            }
+        }
+    }
+
+    fn steps(&self, directory: &Path) -> &[(OsString, Step)] {
+        self.steps.get(directory).map_or(&[], Vec::as_slice)
+    }
 }
 
 static RECORDING: LazyLock<Mutex<Recording>> = LazyLock::new(Mutex::default);
@@ -70,10 +87,15 @@ pub fn install() {
     });
 }
 
-/// The number of steps recorded so far: the moment now, for [`cut`].
+/// The number of steps recorded so far in a directory: the moment now, for [`cut`].
 #[must_use]
-pub fn moment() -> usize {
-    recording().steps.len()
+pub fn moment(directory: &Path) -> usize {
+    recording().steps(directory).len()
+}
+
+/// Forgets what was recorded in a directory that is of no use any more.
+pub fn forget(directory: &Path) {
+    recording().steps.remove(directory);
 }
 
 /// Writes into `target` the files of `source` as a power cut at `moment` could have left them. The same seed
@@ -82,20 +104,56 @@ pub fn moment() -> usize {
 /// # Errors
 /// Of writing into `target`.
 pub fn cut(source: &Path, target: &Path, moment: usize, seed: u64) -> io::Result<()> {
+    cut_unsynced(source, target, moment, seed, None)
+}
+
+/// As [`cut`], had this file never been synced: so that a test can show that it would notice.
+///
+/// # Errors
+/// Of writing into `target`.
+pub fn cut_unsynced(
+    source: &Path,
+    target: &Path,
+    moment: usize,
+    seed: u64,
+    unsynced: Option<&OsStr>,
+) -> io::Result<()> {
+    let mut coin = Coin(seed);
+    // Some cuts lose everything, some nothing, the others half of the sectors.
+    let mut write = |name: &OsStr, disk: Disk<'_>| {
+        let kept_of_four = [0, 2, 2, 4][coin.below(4)];
+        fs::write(target.join(name), disk.bytes(|| coin.below(4) < kept_of_four))
+    };
     let recording = recording();
+    let disks = disks(&recording, source, moment, unsynced);
+    disks.into_iter().try_for_each(|(name, disk)| write(name, disk))
+}
+
+/// Writes into `target` the files of `source` as the death of the process at `moment` left them: with every write.
+///
+/// # Errors
+/// Of writing into `target`.
+pub fn kill(source: &Path, target: &Path, moment: usize) -> io::Result<()> {
+    let recording = recording();
+    let disks = disks(&recording, source, moment, None);
+    disks.into_iter().try_for_each(|(name, disk)| fs::write(target.join(name), disk.bytes(|| true)))
+}
+
+fn disks<'r>(
+    recording: &'r Recording,
+    source: &Path,
+    moment: usize,
+    unsynced: Option<&OsStr>,
+) -> BTreeMap<&'r OsStr, Disk<'r>> {
     let mut disks: BTreeMap<&OsStr, Disk<'_>> = BTreeMap::new();
-    for (path, step) in &recording.steps[..moment] {
-        if path.parent() == Some(source)
-            && let Some(name) = path.file_name()
-        {
-            match step {
-                Step::Remove => drop(disks.remove(name)),
-                step => disks.entry(name).or_default().take(step),
-            }
+    for (name, step) in &recording.steps(source)[..moment] {
+        match step {
+            Step::Remove => drop(disks.remove(name.as_os_str())),
+            Step::Sync if unsynced == Some(name) => {}
+            step => disks.entry(name).or_default().take(step),
         }
     }
-    let mut coin = Coin(seed);
-    disks.into_iter().try_for_each(|(name, disk)| fs::write(target.join(name), disk.lose(&mut coin)))
+    disks
 }
 
 /// A file: what is safe, and what came after the last sync.
@@ -120,12 +178,11 @@ impl<'r> Disk<'r> {
         }
     }
 
-    fn lose(self, coin: &mut Coin) -> Vec<u8> {
+    /// What is there, with those sectors of what was not synced that `keep` says.
+    fn bytes(self, mut keep: impl FnMut() -> bool) -> Vec<u8> {
         let mut bytes = self.synced;
-        // Some cuts lose everything, some nothing, the others half of the sectors.
-        let kept_of_four = [0, 2, 2, 4][coin.below(4)];
         for step in self.pending {
-            apply(step, &mut bytes, || coin.below(4) < kept_of_four);
+            apply(step, &mut bytes, &mut keep);
         }
         bytes
     }
@@ -198,7 +255,7 @@ unsafe extern "C" fn open(
     unsafe { (*file).pMethods = Box::leak(Box::new(methods)) };
     let found = fs::read(&path).unwrap_or_default();
     let mut recording = recording();
-    recording.steps.push((path.clone(), Step::Found(found)));
+    recording.add(&path, Step::Found(found));
     recording.open.insert(file as usize, (path, original));
     code
 }
@@ -209,7 +266,7 @@ unsafe extern "C" fn remove(_: *mut sqlite3_vfs, name: *const c_char, sync_direc
     let code = unsafe { (*system).xDelete.expect("a VFS removes files")(system, name, sync_directory) };
     if code == SQLITE_OK {
         // SAFETY: SQLite hands a C string.
-        recording().steps.push((unsafe { path_of(name) }, Step::Remove));
+        recording().add(&unsafe { path_of(name) }, Step::Remove);
     }
     code
 }
@@ -252,7 +309,7 @@ fn record(file: *mut sqlite3_file, work: impl FnOnce(&sqlite3_io_methods) -> (c_
     let path = path.clone();
     let (code, step) = work(system);
     if code == SQLITE_OK {
-        recording.steps.push((path, step));
+        recording.add(&path, step);
     }
     code
 }

@@ -42,13 +42,14 @@ fn acknowledged_notes_lost(durability: Durability) -> usize {
     let connection = notebook(&path, 0);
     set_durability(&connection, durability).unwrap();
     set_autocheckpoint(&connection, 20).unwrap();
-    let mut acknowledged = vec![moment()];
+    let directory = path.parent().unwrap();
+    let mut acknowledged = vec![moment(directory)];
     for batch in 0..40 {
         write_notes(&connection, batch * BATCH..(batch + 1) * BATCH).unwrap();
-        acknowledged.push(moment());
+        acknowledged.push(moment(directory));
     }
     let mut lost = 0;
-    cut_between(&path, acknowledged[0], moment(), |path, at| {
+    cut_between(&path, acknowledged[0], moment(directory), |path, at| {
         let batches = acknowledged.iter().filter(|moment| **moment <= at).count() - 1;
         let connection = open(path, &KEY, &OPTIONS).unwrap();
         let notes = count_notes(&connection);
@@ -73,11 +74,11 @@ fn normal_durability_loses_last_transactions_only() {
 #[test]
 fn cut_creation_leaves_a_database_or_nothing_to_lose() {
     let (_directory, path) = recorded();
-    let before = moment();
+    let before = moment(path.parent().unwrap());
     let mut connection = create(&path, &KEY, &OPTIONS).unwrap();
-    let created = moment();
+    let created = moment(path.parent().unwrap());
     migrate(&mut connection, &MIGRATIONS).unwrap();
-    cut_between(&path, before, moment(), |path, at| match open(path, &KEY, &OPTIONS) {
+    cut_between(&path, before, moment(path.parent().unwrap()), |path, at| match open(path, &KEY, &OPTIONS) {
         Ok(connection) => assert_eq!(verify(&connection).unwrap(), []),
         Err(OpenError::Empty | OpenError::NotFound | OpenError::NotADatabase) => {
             assert!(at < created, "what was created stays");
@@ -90,9 +91,9 @@ fn cut_creation_leaves_a_database_or_nothing_to_lose() {
 fn cut_rekey_leaves_exactly_one_key() {
     let (_directory, path) = recorded();
     let connection = notebook(&path, 500);
-    let before = moment();
+    let before = moment(path.parent().unwrap());
     let connection = rekey(connection, &path, &OTHER_KEY, &OPTIONS).unwrap();
-    let after = moment();
+    let after = moment(path.parent().unwrap());
     drop(connection);
     let mut opened = [0, 0];
     cut_between(&path, before, after, |path, _| {

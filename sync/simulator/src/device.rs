@@ -9,7 +9,9 @@ use keepwell_fhir::Instant;
 use keepwell_protocol::{Body, Digest, Id, ResourceKey, Scope, Sequence, Version};
 
 use crate::content::values;
+use crate::home::{End, Image};
 use crate::random::Random;
+use crate::stored::Stored;
 use crate::violation::{Step, Violation};
 use crate::watched::{Touched, Watched};
 
@@ -19,19 +21,29 @@ pub(crate) type Edit = (ResourceKey, String);
 /// A copy of a device's database, and which save was the last in it.
 #[derive(Clone)]
 pub(crate) struct Backup {
-    pub(crate) replica: MemoryReplica,
-    pub(crate) saves: u64,
+    replica: MemoryReplica,
+    image: Option<Image>,
+    saves: u64,
+}
+
+impl Backup {
+    pub(crate) fn saves(&self) -> u64 {
+        self.saves
+    }
 }
 
 pub(crate) struct Device {
     pub(crate) id: Id,
     pub(crate) user: Id,
+    /// What its database says.
     pub(crate) replica: MemoryReplica,
+    /// The database as it really is, in a run with real stores.
+    stored: Option<Stored>,
     pub(crate) engine: Engine,
     /// Which process it is: answers to an earlier one are lost.
     pub(crate) life: u64,
     pub(crate) wall_ms: i64,
-    pub(crate) order: u64,
+    order: u64,
     pub(crate) is_wiped: bool,
     pub(crate) backup: Option<Backup>,
     /// The versions that readers have seen.
@@ -40,12 +52,13 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    pub(crate) fn new(id: Id, user: Id, seed: u64) -> Self {
+    pub(crate) fn new(id: Id, user: Id, seed: u64, is_stored: bool) -> Self {
         let random = Random::new(seed, id.as_str());
         Self {
             id,
             user,
             replica: MemoryReplica::new(),
+            stored: is_stored.then(Stored::new),
             engine: Engine::new(Settings::default()),
             life: 0,
             wall_ms: 0,
@@ -59,10 +72,18 @@ impl Device {
 
     /// Another device with a copy of the database.
     pub(crate) fn cloned(&self, seed: u64) -> Self {
-        let mut copy = Self::new(self.id.clone(), self.user.clone(), seed);
+        let mut copy = Self::new(self.id.clone(), self.user.clone(), seed, false);
         (copy.order, copy.life) = (self.order, self.life + 1_000);
-        copy.replace(self.replica.clone());
+        copy.replace(self.copy(0));
         copy
+    }
+
+    fn copy(&self, saves: u64) -> Backup {
+        Backup { replica: self.replica.clone(), image: self.stored.as_ref().map(Stored::image), saves }
+    }
+
+    pub(crate) fn back_up(&mut self, saves: u64) {
+        self.backup = Some(self.copy(saves));
     }
 
     /// The process begins anew.
@@ -72,35 +93,90 @@ impl Device {
     }
 
     /// The database is another one.
-    pub(crate) fn replace(&mut self, replica: MemoryReplica) {
+    pub(crate) fn replace(&mut self, backup: Backup) {
+        let Backup { replica, image, .. } = backup;
         let certain = replica.all_known().filter(|(_, known)| !known.doubtful);
         self.seen = certain.map(|(key, known)| (key.clone(), known.version)).collect();
         self.replica = replica;
+        self.stored = image.as_ref().map(Stored::of);
         self.restart();
     }
 
-    /// A person saves.
-    pub(crate) fn save(&mut self, key: &ResourceKey, body: Option<Body>, transaction: Option<u64>) -> Step {
-        self.order += 1;
-        let Ok(before) = self.replica.content(key);
-        let change =
-            Edited { key, before: before.as_ref(), after: body.as_ref(), order: self.order, transaction };
-        let mut touched = Touched::from([(key.clone(), None)]);
-        let Ok(()) = edited(&mut Watched::new(&mut self.replica, &mut touched), &change, &BTreeSet::new());
-        self.replica.save(key, body);
+    /// Nothing is left.
+    pub(crate) fn forget(&mut self) {
+        (self.replica, self.stored) = (MemoryReplica::new(), None);
+        self.seen.clear();
+        self.restart();
+    }
+
+    /// How much was written and synced so far.
+    pub(crate) fn moment(&self) -> usize {
+        self.stored.as_ref().map_or(0, Stored::moment)
+    }
+
+    /// The process ends in the middle of what was done since `from`, and another one opens what is left: all of that
+    /// or nothing, which is as `before`. Whether it was all.
+    pub(crate) fn end(&mut self, from: usize, dice: usize, end: End, before: &MemoryReplica) -> Step<bool> {
+        let Some(stored) = self.stored.take() else { return Ok(true) };
+        let to = stored.moment();
+        let at = from + dice % (to - from + 1);
+        let stored = self.stored.insert(stored.end(at, end)?);
+        let Some(after) = stored.difference(&self.replica) else { return Ok(true) };
+        match stored.difference(before) {
+            None if at < to => Ok(false),
+            None => Err(Violation::new("I3", format!("{} lost what was on disk: {after}", self.id))),
+            Some(before) => {
+                let detail = format!("{} is in a state that never was: {before}; {after}", self.id);
+                Err(Violation::new("disk", detail))
+            }
+        }
+    }
+
+    /// A person saves; what is several is one transaction.
+    pub(crate) fn save(&mut self, edits: &[(ResourceKey, Option<Body>)]) -> Step {
+        let first = match &mut self.stored {
+            Some(stored) => stored.save(edits),
+            None => self.order + 1,
+        };
+        let transaction = (edits.len() > 1).then_some(first);
+        let mut touched = Touched::new();
+        for ((key, body), order) in edits.iter().zip(first..) {
+            touched.insert(key.clone(), None);
+            let Ok(before) = self.replica.content(key);
+            let change = Edited { key, before: before.as_ref(), after: body.as_ref(), order, transaction };
+            let mut replica = Watched::<MemoryReplica>::new(&mut self.replica, None, &mut touched);
+            let Ok(()) = edited(&mut replica, &change, &BTreeSet::new());
+            self.replica.save(key, body.clone());
+            self.order = order;
+        }
         self.check(touched.keys())
     }
 
-    /// An event, what is to be done, and the edits that are no longer shown though no record says so.
-    pub(crate) fn handle(&mut self, event: Event, now_ms: u64) -> Step<(Vec<Effect>, Vec<Edit>)> {
+    /// An event, what is to be done, and the edits that are no longer shown though no record says so. A store gives it up
+    /// in the end unless it `commits`; the tables in memory are then to be put back.
+    pub(crate) fn handle(
+        &mut self,
+        event: Event,
+        now_ms: u64,
+        commits: bool,
+    ) -> Step<(Vec<Effect>, Vec<Edit>)> {
         let wall = Instant::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX) + self.wall_ms);
-        let random = &mut self.random;
+        let random = &mut || self.random.next();
         let now = Now { ms: now_ms, wall };
         let mut touched = Touched::new();
         let frozen: BTreeSet<Sequence> =
             self.replica.frozen().map(|frozen| frozen.mutation().sequence).collect();
-        let mut replica = Watched::new(&mut self.replica, &mut touched);
-        let Ok(effects) = self.engine.handle(event, now, &mut || random.next(), &mut replica);
+        let (engine, memory) = (&mut self.engine, &mut self.replica);
+        let effects = match &self.stored {
+            None => {
+                let mut replica = Watched::<MemoryReplica>::new(memory, None, &mut touched);
+                let Ok(effects) = engine.handle(event, now, random, &mut replica);
+                effects
+            }
+            Some(stored) => stored.turn(commits, |store| {
+                engine.handle(event, now, random, &mut Watched::new(memory, Some(store), &mut touched))
+            }),
+        };
         self.check(touched.keys())?;
         touched.keys().try_for_each(|key| self.check_group(key, &frozen))?;
         Ok((effects, self.missing_edits(&touched)))
@@ -126,12 +202,18 @@ impl Device {
         missing
     }
 
-    /// I4 and I8, of everything.
+    /// I4 and I8, of everything; and a store is whole, and as the tables in memory.
     pub(crate) fn check_all(&mut self) -> Step {
+        if let Some(problem) = self.stored.as_ref().and_then(|stored| stored.problem(&self.replica)) {
+            return Err(Violation::new("disk", format!("{}: {problem}", self.id)));
+        }
         let mut keys: BTreeSet<ResourceKey> = self.replica.contents().map(|(key, _)| key.clone()).collect();
         keys.extend(self.replica.all_known().map(|(key, _)| key.clone()));
         keys.extend(self.replica.frozen().map(|frozen| frozen.mutation().key.clone()));
         keys.extend(self.replica.held_rows().map(|row| row.key.clone()));
+        if let Some(difference) = self.stored.as_ref().and_then(|stored| stored.difference(&self.replica)) {
+            return Err(Violation::new("disk", format!("{} has another state: {difference}", self.id)));
+        }
         self.check(keys.iter())
     }
 

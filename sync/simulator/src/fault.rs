@@ -16,6 +16,12 @@ macro_rules! faults {
                 match self { $(Self::$name => $word),* }
             }
 
+            /// Whether it happens to real stores only.
+            #[must_use]
+            pub const fn needs_stores(self) -> bool {
+                matches!(self, Self::PowerLoss | Self::ServerPowerLoss)
+            }
+
             /// The fault with this word.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
@@ -64,4 +70,8 @@ faults! {
     Invalid "invalid";
     /// An edit goes to a patient whom the device does not hold.
     Foreign "foreign";
+    /// A device with a real store dies in the middle of a transaction: the power fails, or it is killed.
+    PowerLoss "power-loss";
+    /// A server with a real store does.
+    ServerPowerLoss "server-power-loss";
 }

@@ -4,14 +4,19 @@
 mod content;
 mod device;
 mod fault;
+mod home;
 mod network;
 mod observer;
 mod random;
 mod run;
+mod server;
+mod store_defect;
+mod stored;
 mod violation;
 mod watched;
 mod world;
 
 pub use fault::Fault;
-pub use run::{Plan, Played, STEPS};
+pub use run::{Plan, Played, STEPS, STORE_STEPS};
+pub use store_defect::StoreDefect;
 pub use violation::Violation;

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use keepwell_backend::Backend as _;
 use keepwell_backend::Error as BackendError;
 use keepwell_engine::{Answer, Event, Failure, Request, Ticket, Traffic};
 use keepwell_protocol::{
-    Body, Error, Frozen, Hello, Incarnation, Operation, Outcome, Part, PullEnd, PullItem, PullReply,
-    PullRequest, PushHead, Refusal, RequestId, ResourceKey, RowState, ScopeSet, Sequence, ServerLimits,
-    Settlement, Version, limits,
+    Body, Error, Frozen, Hello, Incarnation, Operation, Outcome, Part, PullEnd, PullItem, PullRequest,
+    PushHead, Refusal, RequestId, ResourceKey, RowState, ScopeSet, Sequence, ServerLimits, Settlement,
+    Version, limits,
 };
 
 use crate::fault::Fault;
+use crate::server::Subjects;
+use crate::store_defect::StoreDefect;
 use crate::violation::{Step, Violation};
-use crate::world::World;
+use crate::world::{World, subjects};
 
 /// What is on its way.
 enum Load {
@@ -51,7 +52,9 @@ impl World<'_> {
                 if self.happens(Fault::LostRequest, dice[0] < 150) {
                     return self.fail(packet.device, packet.life, packet.ticket, dice[1]);
                 }
-                let answer = self.serve(packet.device, &request)?;
+                let Some(answer) = self.serve(packet.device, &request)? else {
+                    return self.fail(packet.device, packet.life, packet.ticket, dice[1]);
+                };
                 if self.happens(Fault::Duplicate, dice[1] < 200) {
                     self.packets.push(Packet { load: Load::Request(request), ..packet });
                 }
@@ -74,7 +77,7 @@ impl World<'_> {
         while !self.packets.is_empty() {
             let packet = self.packets.remove(0);
             let answer = match packet.load {
-                Load::Request(request) => self.serve(packet.device, &request)?,
+                Load::Request(request) => self.answer(packet.device, &request)?,
                 Load::Reply(answer) => answer,
             };
             self.bring(packet.device, packet.life, packet.ticket, answer)?;
@@ -117,11 +120,35 @@ impl World<'_> {
         }
     }
 
-    fn serve(&mut self, device: usize, request: &Request) -> Step<Answer> {
+    /// What the server answers; nothing if its process ended over it.
+    fn serve(&mut self, device: usize, request: &Request) -> Step<Option<Answer>> {
+        let incarnation = match request {
+            Request::Push { head, .. } => head.incarnation,
+            Request::Park { head, .. } => head.incarnation,
+            _ => return self.answer(device, request).map(Some),
+        };
+        let Some((dice, end)) = self.end(Fault::ServerPowerLoss, 150) else {
+            return self.answer(device, request).map(Some);
+        };
+        let (from, before) = (self.server.moment(), self.server.memory.snapshot());
+        let marks = (self.applied.clone(), self.deleted.clone(), self.transactions.len());
+        let answer = self.answer(device, request)?;
+        let at = from + dice % (self.server.moment() - from + 1);
+        let streams = vec![(&self.devices[device].id, incarnation)];
+        let subjects = Subjects { streams, ..subjects(&self.devices) };
+        let now = self.at();
+        if !self.server.end(at, end, before, &subjects, now)? {
+            (self.applied, self.deleted) = (marks.0, marks.1);
+            self.transactions.truncate(marks.2);
+        }
+        Ok((self.plan.store_defect == Some(StoreDefect::AnswersEarly)).then_some(answer))
+    }
+
+    fn answer(&mut self, device: usize, request: &Request) -> Step<Answer> {
         let (name, at) = (self.devices[device].id.clone(), self.at());
         let answer = match request {
             Request::Hello => {
-                let horizon = self.server.horizon().expect("memory does not fail");
+                let horizon = self.server.horizon();
                 Ok(Answer::Hello(Hello {
                     min: 1,
                     max: 1,
@@ -171,18 +198,20 @@ impl World<'_> {
         request: &PullRequest,
     ) -> keepwell_backend::Result<Answer> {
         let (mut head, mut items, mut end): (_, Vec<PullItem>, Option<PullEnd>) = (None, Vec::new(), None);
-        self.server.pull(device, request, self.at(), &mut |part: Part<PullReply>| match part {
-            Part::Head(own) => head = Some(own),
-            Part::Item(item) => items.push(item),
-            Part::End(own) => end = Some(own),
-        })?;
+        for part in self.server.pull(device, request, self.at())? {
+            match part {
+                Part::Head(own) => head = Some(own),
+                Part::Item(item) => items.push(item),
+                Part::End(own) => end = Some(own),
+            }
+        }
         Ok(Answer::Pull { head: head.expect("a page has a head"), items, end: end.ok_or(Error::Truncated) })
     }
 
     /// All that a device should see, read from the start by one that holds nothing.
     pub(crate) fn fetch_all(&self, device: usize) -> BTreeMap<ResourceKey, Body> {
         let device = &self.devices[device];
-        let grants = self.server.grants(&device.user).expect("memory does not fail");
+        let grants = self.server.grants(&device.user);
         let grants: Vec<_> =
             grants.into_iter().map(|held| keepwell_protocol::Grant(held.scope, held.generation)).collect();
         let request = PullRequest {
@@ -274,6 +303,6 @@ impl World<'_> {
     }
 
     pub(crate) fn server_body(&self, key: &ResourceKey, version: Version) -> Option<Body> {
-        self.server.inspect(|tenant| tenant.body(key, version)).expect("memory does not fail")
+        self.server.memory.inspect(|tenant| tenant.body(key, version)).expect("memory does not fail")
     }
 }

@@ -52,7 +52,7 @@ impl World<'_> {
     }
 
     fn check_row(&self, device: usize, row: &Row) -> Step {
-        let head = self.server.inspect(|tenant| tenant.head(&row.key)).expect("memory does not fail");
+        let head = self.server.memory.inspect(|tenant| tenant.head(&row.key)).expect("memory does not fail");
         let problem = match &row.state {
             RowState::In(body) if scope_of(body) != row.scope => "is told of a scope that it is not in",
             RowState::In(_) | RowState::Own(_) if head.is_none_or(|head| head.version != row.version) => {
@@ -92,7 +92,7 @@ impl World<'_> {
 
     fn access(&self, device: usize, scope: &Scope) -> Option<Access> {
         let user = &self.devices[device].user;
-        self.server.inspect(|tenant| tenant.access(user, scope)).expect("memory does not fail")
+        self.server.memory.inspect(|tenant| tenant.access(user, scope)).expect("memory does not fail")
     }
 }
 

@@ -1,15 +1,20 @@
 //! Runs: a seed, played to its end.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::fault::Fault;
+use crate::store_defect::StoreDefect;
 use crate::violation::{Step, Violation};
 use crate::world::World;
 
 /// Steps of a run, if not told otherwise.
 pub const STEPS: usize = 260;
+
+/// Steps of a run over real stores, if not told otherwise: each is some milliseconds.
+pub const STORE_STEPS: usize = 120;
 
 /// What is played.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,10 +25,15 @@ pub struct Plan {
     pub steps: usize,
     /// Faults that are left out.
     pub without: BTreeSet<Fault>,
+    /// Whether what is in memory is also in real stores, which must say the same. Nothing invalid is saved there then,
+    /// since a store takes nothing that is.
+    pub stores: bool,
     /// A rule of the device that is left out.
     pub device_defect: Option<keepwell_engine::Defect>,
     /// A rule of the server that is left out.
     pub server_defect: Option<keepwell_backend::Defect>,
+    /// A mistake that is made with real stores.
+    pub store_defect: Option<StoreDefect>,
 }
 
 /// A run that held all invariants.
@@ -39,7 +49,21 @@ impl Plan {
     /// The usual run of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, steps: STEPS, without: BTreeSet::new(), device_defect: None, server_defect: None }
+        Self {
+            seed,
+            steps: STEPS,
+            without: BTreeSet::new(),
+            stores: false,
+            device_defect: None,
+            server_defect: None,
+            store_defect: None,
+        }
+    }
+
+    /// The usual run of a seed over real stores.
+    #[must_use]
+    pub fn with_stores(seed: u64) -> Self {
+        Self { steps: STORE_STEPS, stores: true, without: [Fault::Invalid].into(), ..Self::new(seed) }
     }
 
     /// Plays it.
@@ -50,7 +74,7 @@ impl Plan {
         keepwell_engine::Defect::set(self.device_defect);
         let played = catch_unwind(AssertUnwindSafe(|| self.run()));
         keepwell_engine::Defect::set(None);
-        played.unwrap_or_else(|_| Err(Violation::new("panic", "an invariant of the code is broken")))
+        played.unwrap_or_else(|panic| Err(Violation::new("panic", said(panic.as_ref()))))
     }
 
     fn run(&self) -> Step<Played> {
@@ -91,6 +115,9 @@ impl Plan {
             "cargo run --release -p keepwell-simulator -- --seed {} --steps {}",
             self.seed, self.steps
         );
+        if self.stores {
+            command.push_str(" --on stores");
+        }
         for fault in &self.without {
             write!(command, " --without {}", fault.word()).expect("a text can be written to");
         }
@@ -100,6 +127,16 @@ impl Plan {
         if let Some(defect) = self.server_defect {
             write!(command, " --server-defect {defect:?}").expect("a text can be written to");
         }
+        if let Some(defect) = self.store_defect {
+            write!(command, " --store-defect {defect:?}").expect("a text can be written to");
+        }
         command
     }
+}
+
+/// What was said in a panic.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_default()
 }

@@ -1,9 +1,10 @@
-//! The replica of a device, watched: which resources a turn writes to, and which edits waited there before.
+//! The replica of a device, watched: which resources a turn writes to, which edits waited there before, and whether
+//! the store, if there is one, gives the same answers as the tables in memory.
 //!
 //! So that after a turn only what it wrote to needs a look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
+use std::fmt::Debug;
 
 use keepwell_engine::{Base, BlobState, ConflictRecord, Dirty, HeldScope, Known, MemoryReplica, Replica};
 use keepwell_fhir::Instant;
@@ -21,14 +22,19 @@ pub(crate) struct Waited {
 pub(crate) type Touched = BTreeMap<ResourceKey, Option<Waited>>;
 
 /// Passes everything on, and notes what is written to.
-pub(crate) struct Watched<'r> {
+pub(crate) struct Watched<'r, S: Replica = MemoryReplica> {
     memory: &'r mut MemoryReplica,
+    store: Option<&'r mut S>,
     touched: &'r mut Touched,
 }
 
-impl<'r> Watched<'r> {
-    pub(crate) fn new(memory: &'r mut MemoryReplica, touched: &'r mut Touched) -> Self {
-        Self { memory, touched }
+impl<'r, S: Replica> Watched<'r, S> {
+    pub(crate) fn new(
+        memory: &'r mut MemoryReplica,
+        store: Option<&'r mut S>,
+        touched: &'r mut Touched,
+    ) -> Self {
+        Self { memory, store, touched }
     }
 
     fn touch(&mut self, key: &ResourceKey) {
@@ -41,11 +47,25 @@ impl<'r> Watched<'r> {
     }
 }
 
+/// Both answers, which must be the same.
+macro_rules! both {
+    ($self:ident.$name:ident($($argument:expr),*) $(, $order:ident)?) => {{
+        let Ok(answer) = $self.memory.$name($($argument),*);
+        $(let answer = $order(answer);)?
+        if let Some(store) = &mut $self.store {
+            let other = store.$name($($argument),*)?;
+            $(let other = $order(other);)?
+            same(stringify!($name), &other, &answer);
+        }
+        Ok(answer)
+    }};
+}
+
 /// Methods that only read, or write to no resource.
 macro_rules! pass {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        $(fn $name(&mut self, $($argument: $kind),*) -> Result<$answer, Infallible> {
-            self.memory.$name($($argument),*)
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty $(, $order:ident)?;)*) => {
+        $(fn $name(&mut self, $($argument: $kind),*) -> Result<$answer, S::Error> {
+            both!(self.$name($($argument),*) $(, $order)?)
         })*
     };
 }
@@ -53,20 +73,20 @@ macro_rules! pass {
 /// Methods that write to the resource that they name first.
 macro_rules! note {
     ($($name:ident($key:ident $(, $argument:ident: $kind:ty)*);)*) => {
-        $(fn $name(&mut self, $key: &ResourceKey $(, $argument: $kind)*) -> Result<(), Infallible> {
+        $(fn $name(&mut self, $key: &ResourceKey $(, $argument: $kind)*) -> Result<(), S::Error> {
             self.touch($key);
-            self.memory.$name($key $(, $argument)*)
+            both!(self.$name($key $(, $argument)*))
         })*
     };
 }
 
-impl Replica for Watched<'_> {
-    type Error = Infallible;
+impl<S: Replica> Replica for Watched<'_, S> {
+    type Error = S::Error;
 
     pass! {
         content(key: &ResourceKey) -> Option<Body>;
         known(key: &ResourceKey) -> Option<Known>;
-        unplaced(upto: Position, limit: usize) -> Vec<ResourceKey>;
+        unplaced(upto: Position, limit: usize) -> Vec<ResourceKey>, sorted;
         base(key: &ResourceKey) -> Option<Base>;
         unite(from: u64, to: u64) -> ();
         dirty(after: u64, limit: usize) -> Vec<Dirty>;
@@ -79,11 +99,10 @@ impl Replica for Watched<'_> {
         remove_scope(scope: &Scope) -> ();
         digest(scope: &Scope) -> Digest;
         set_digest(scope: &Scope, digest: Digest) -> ();
-        memberships(key: &ResourceKey) -> Vec<Scope>;
-        members_below(scope: &Scope, round: u64, limit: usize) -> Vec<ResourceKey>;
-        members(scope: &Scope, each: &mut dyn FnMut(&Member)) -> ();
+        memberships(key: &ResourceKey) -> Vec<Scope>, sorted;
+        members_below(scope: &Scope, round: u64, limit: usize) -> Vec<ResourceKey>, sorted;
         held(key: &ResourceKey) -> Option<Row>;
-        all_held() -> Vec<ResourceKey>;
+        all_held() -> Vec<ResourceKey>, sorted;
         stage(row: &Row) -> ();
         unstage(limit: usize) -> Vec<Row>;
         clear_stage(scope: Option<&Scope>) -> ();
@@ -111,31 +130,55 @@ impl Replica for Watched<'_> {
         set_held(key, row: Option<&Row>);
     }
 
-    fn doubt(&mut self) -> Result<(), Infallible> {
+    fn doubt(&mut self) -> Result<(), S::Error> {
         let keys: Vec<ResourceKey> = self.memory.all_known().map(|(key, _)| key.clone()).collect();
         keys.iter().for_each(|key| self.touch(key));
-        self.memory.doubt()
+        both!(self.doubt())
     }
 
-    fn set_mutation(&mut self, frozen: &Frozen) -> Result<(), Infallible> {
+    fn set_mutation(&mut self, frozen: &Frozen) -> Result<(), S::Error> {
         self.touch(&frozen.mutation().key);
-        self.memory.set_mutation(frozen)
+        both!(self.set_mutation(frozen))
     }
 
-    fn remove_mutation(&mut self, sequence: Sequence) -> Result<(), Infallible> {
-        if let Some(frozen) = self.memory.mutation(sequence)? {
+    fn remove_mutation(&mut self, sequence: Sequence) -> Result<(), S::Error> {
+        let Ok(frozen) = self.memory.mutation(sequence);
+        if let Some(frozen) = frozen {
             self.touch(&frozen.mutation().key);
         }
-        self.memory.remove_mutation(sequence)
+        both!(self.remove_mutation(sequence))
     }
 
-    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<bool, Infallible> {
+    fn add_member(&mut self, scope: &Scope, key: &ResourceKey, round: u64) -> Result<bool, S::Error> {
         self.touch(key);
-        self.memory.add_member(scope, key, round)
+        both!(self.add_member(scope, key, round))
     }
 
-    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<bool, Infallible> {
+    fn remove_member(&mut self, scope: &Scope, key: &ResourceKey) -> Result<bool, S::Error> {
         self.touch(key);
-        self.memory.remove_member(scope, key)
+        both!(self.remove_member(scope, key))
     }
+
+    fn members(&mut self, scope: &Scope, each: &mut dyn FnMut(&Member)) -> Result<(), S::Error> {
+        let mut members = Vec::new();
+        let Ok(()) = self.memory.members(scope, &mut |member| members.push(member.clone()));
+        if let Some(store) = &mut self.store {
+            let mut others = Vec::new();
+            store.members(scope, &mut |member| others.push(member.clone()))?;
+            others.sort_by(|one, other| one.key.cmp(&other.key));
+            same("members", &others, &members);
+        }
+        members.iter().for_each(each);
+        Ok(())
+    }
+}
+
+/// A store may give these in any order.
+fn sorted<T: Ord>(mut answer: Vec<T>) -> Vec<T> {
+    answer.sort();
+    answer
+}
+
+fn same<T: PartialEq + Debug>(name: &str, found: &T, expected: &T) {
+    assert!(found == expected, "the store says of {name} {found:?}, not {expected:?}");
 }

@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepwell_backend::{Access, Backend as _, DeviceState, MemoryBackend, Redeemed, Retention, Snapshot};
+use keepwell_backend::{Access, Backend as _, DeviceState, MemoryBackend, Redeemed, Retention};
 use keepwell_engine::{Effect, Event};
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Base64, Epoch, Hash, Id, Incarnation, ResourceKey, Scope, Sequence, Version, WipeOrder,
+    Base64, Body, Epoch, Hash, Id, Incarnation, ResourceKey, Scope, Sequence, Version, WipeOrder,
 };
 
 use crate::content::{Content, values};
-use crate::device::{Backup, Device};
+use crate::device::Device;
 use crate::fault::Fault;
+use crate::home::End;
 use crate::network::Packet;
 use crate::random::{Random, fold};
 use crate::run::Plan;
+use crate::server::{Server, ServerBackup, Subjects};
+use crate::store_defect::StoreDefect;
 use crate::violation::{Step, Violation};
 
 /// Patients of the world, each a scope.
@@ -45,6 +48,7 @@ pub(crate) struct Concerns {
     pub(crate) disk: Random,
     pub(crate) clock: Random,
     pub(crate) access: Random,
+    pub(crate) power: Random,
 }
 
 /// A mutation, by device, incarnation and number.
@@ -55,7 +59,7 @@ type Applied = BTreeMap<Name, (ResourceKey, Version)>;
 
 pub(crate) struct World<'p> {
     pub(crate) plan: &'p Plan,
-    pub(crate) server: MemoryBackend,
+    pub(crate) server: Server,
     pub(crate) devices: Vec<Device>,
     pub(crate) packets: Vec<Packet>,
     pub(crate) random: Concerns,
@@ -71,7 +75,7 @@ pub(crate) struct World<'p> {
     /// Resources that were deleted, and not made anew on purpose.
     pub(crate) deleted: BTreeSet<ResourceKey>,
     /// The server's backup, and what had been applied when it was made.
-    backup: Option<(Snapshot, Applied)>,
+    backup: Option<(ServerBackup, Applied)>,
     epochs: u64,
     pub(crate) is_calm: bool,
 }
@@ -79,10 +83,12 @@ pub(crate) struct World<'p> {
 impl<'p> World<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Self {
         let random = |concern| Random::new(plan.seed, concern);
-        let server = MemoryBackend::new(id("clinic"), Epoch::new(1 + plan.seed * 1_000));
+        let epoch = Epoch::new(1 + plan.seed * 1_000);
+        let memory = MemoryBackend::new(id("clinic"), epoch).with_defects(plan.server_defect);
+        let now_ms = 1_000;
         let mut world = Self {
             plan,
-            server: server.with_defects(plan.server_defect),
+            server: Server::new(memory, epoch, plan.stores.then(|| time(now_ms))),
             devices: Vec::new(),
             packets: Vec::new(),
             random: Concerns {
@@ -92,8 +98,9 @@ impl<'p> World<'p> {
                 disk: random("disk"),
                 clock: random("clock"),
                 access: random("access"),
+                power: random("power"),
             },
-            now_ms: 1_000,
+            now_ms,
             faults: BTreeMap::new(),
             applied: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -114,7 +121,6 @@ impl<'p> World<'p> {
         for number in 0..DEVICES {
             let (device, user) = (id(&format!("d{number}")), id(&format!("u{number}")));
             let code = Hash::of(device.as_str().as_bytes());
-            self.server.keep_invitation(&code, b"open").expect("memory does not fail");
             let redeemed = Redeemed {
                 record: b"used".to_vec(),
                 device: device.clone(),
@@ -124,20 +130,19 @@ impl<'p> World<'p> {
                 serial: "1".to_owned(),
                 lease_key: None,
             };
-            let at = self.at();
-            self.server.enrol(&code, &mut |_| Ok(redeemed.clone()), at).expect("the invitation is open");
+            self.server.enrol(&code, &redeemed, self.at());
             for patient in 0..PATIENTS {
                 if self.random.access.per_mille(600) || patient == number % PATIENTS {
-                    self.server.grant(&user, &scope(patient), Access::Write).expect("memory does not fail");
+                    self.server.grant(&user, &scope(patient), Access::Write);
                 }
             }
-            self.devices.push(Device::new(device, user, self.plan.seed));
+            self.devices.push(Device::new(device, user, self.plan.seed, self.plan.stores));
         }
     }
 
     /// The server's time.
     pub(crate) fn at(&self) -> Instant {
-        Instant::from_ms(i64::try_from(EPOCH_MS + self.now_ms).unwrap_or(i64::MAX))
+        time(self.now_ms)
     }
 
     /// Whether this goes wrong now: never any more once it is calm.
@@ -176,7 +181,7 @@ impl<'p> World<'p> {
             970..972 => self.wipe(device),
             _ => self.crash(device),
         }
-        self.note("clock", self.server.horizon().map_or(0, |horizon| horizon.clock.get()));
+        self.note("clock", self.server.horizon().clock.get());
         Ok(())
     }
 
@@ -187,26 +192,61 @@ impl<'p> World<'p> {
         }
         let dies = self.random.disk.below(1_000);
         let dies = self.happens(Fault::Crash, dies < 15).then_some(dies);
+        let commits = dies.is_none_or(|dies| dies >= 8);
+        let end = if commits { self.end(Fault::PowerLoss, 25) } else { None };
         let own = &self.devices[device];
-        let before = dies.filter(|dies| *dies < 8).map(|_| (own.replica.clone(), own.seen.clone()));
+        let from = own.moment();
+        let before = (!commits || end.is_some()).then(|| (own.replica.clone(), own.seen.clone()));
         let now_ms = self.now_ms;
-        let (mut effects, missing) = self.devices[device].handle(event, now_ms)?;
+        let (mut effects, missing) = self.devices[device].handle(event, now_ms, commits)?;
         self.check_missing(device, missing)?;
         self.devices[device].check_transactions(&self.transactions)?;
         self.check_divergence(device)?;
-        if let Some(before) = before {
+        let is_lost = match (&end, &before) {
+            (Some((dice, end)), Some((before, _))) => !self.devices[device].end(from, *dice, *end, before)?,
+            _ => !commits,
+        };
+        if let Some(before) = before.filter(|_| is_lost) {
             // The commit did not reach the disk, and nothing was sent.
             (self.devices[device].replica, self.devices[device].seen) = before;
             effects.clear();
-        } else if dies.is_some() {
+        } else if dies.is_some() || end.is_some() {
             effects.truncate(self.random.disk.below(effects.len() + 1));
         }
         self.note("effects", effects.len() as u64);
         self.follow(device, effects);
-        if dies.is_some() {
+        if dies.is_some() || end.is_some() {
             self.devices[device].restart();
         }
         Ok(())
+    }
+
+    /// Whether a process with a real store ends in the middle of what it does, in so many of 1,000 cases: when, and how.
+    pub(crate) fn end(&mut self, fault: Fault, share: usize) -> Option<(usize, End)> {
+        if !self.plan.stores {
+            return None;
+        }
+        let (is_hit, dice) = (self.random.power.per_mille(share), self.random.power.below(1 << 20));
+        let seed = self.random.power.next();
+        let is_unsynced = self.plan.store_defect == Some(StoreDefect::LosesSyncs);
+        let end = if seed.is_multiple_of(3) { End::Killed } else { End::PowerLost { seed, is_unsynced } };
+        self.happens(fault, is_hit).then_some((dice, end))
+    }
+
+    /// A person saves, and is told that it is saved unless the power fails. Whether it is there.
+    fn keep(&mut self, device: usize, edits: &[(ResourceKey, Option<Body>)]) -> Step<bool> {
+        let end = self.end(Fault::PowerLoss, 25);
+        let own = &mut self.devices[device];
+        let from = own.moment();
+        let before = end.map(|_| (own.replica.clone(), own.seen.clone()));
+        own.save(edits)?;
+        let (Some((dice, end)), Some(before)) = (end, before) else { return Ok(true) };
+        let is_there = own.end(from, dice, end, &before.0)?;
+        if !is_there {
+            (own.replica, own.seen) = before;
+        }
+        own.restart();
+        Ok(is_there || self.plan.store_defect == Some(StoreDefect::SavesEarly))
     }
 
     fn follow(&mut self, device: usize, effects: Vec<Effect>) {
@@ -225,7 +265,7 @@ impl<'p> World<'p> {
     fn forget_device(&mut self, device: usize) {
         let gone = &mut self.devices[device];
         gone.is_wiped = true;
-        gone.replace(keepwell_engine::MemoryReplica::new());
+        gone.forget();
         for save in self.saves.iter_mut().filter(|save| save.device == device) {
             save.is_excused = true;
         }
@@ -255,9 +295,9 @@ impl<'p> World<'p> {
         }
         let known: BTreeMap<_, _> = device.replica.all_known().collect();
         let mut differences = Vec::new();
-        for held in self.server.grants(&device.user).expect("memory does not fail") {
-            let theirs =
-                self.server.inspect(|tenant| tenant.members(&held.scope)).expect("memory does not fail");
+        for held in self.server.grants(&device.user) {
+            let theirs = self.server.memory.inspect(|tenant| tenant.members(&held.scope));
+            let theirs = theirs.expect("memory does not fail");
             let theirs: BTreeMap<_, _> =
                 theirs.into_iter().map(|member| (member.key, Some(member.version))).collect();
             let live = |key: &&ResourceKey| known.get(key).is_some_and(|known| known.hash.is_some());
@@ -276,7 +316,7 @@ impl<'p> World<'p> {
     }
 
     fn poke(&mut self, device: usize) -> Step {
-        let horizon = self.server.horizon().expect("memory does not fail");
+        let horizon = self.server.horizon();
         let event = match self.random.work.below(10) {
             0..4 => Event::Tick,
             4..6 => Event::Edited,
@@ -339,8 +379,10 @@ impl<'p> World<'p> {
                     let is_hit = self.random.work.per_mille(20);
                     self.happens(Fault::Invalid, is_hit)
                 };
-                self.note_save(device, &key, &field, value);
-                self.devices[device].save(&key, Some(content.to_body(&key)), None)
+                if self.keep(device, &[(key.clone(), Some(content.to_body(&key)))])? {
+                    self.note_save(device, &key, &field, value);
+                }
+                Ok(())
             }
             _ => self.create(device),
         }
@@ -369,13 +411,17 @@ impl<'p> World<'p> {
             is_long: self.random.work.per_mille(150),
             is_invalid: false,
         };
-        self.note_save(device, &key, "f0", value);
-        self.devices[device].save(&key, Some(content.to_body(&key)), None)
+        if self.keep(device, &[(key.clone(), Some(content.to_body(&key)))])? {
+            self.note_save(device, &key, "f0", value);
+        }
+        Ok(())
     }
 
     fn delete(&mut self, device: usize, key: &ResourceKey) -> Step {
-        self.excuse_deleted(device, key);
-        self.devices[device].save(key, None, None)
+        if self.keep(device, &[(key.clone(), None)])? {
+            self.excuse_deleted(device, key);
+        }
+        Ok(())
     }
 
     fn excuse_deleted(&mut self, device: usize, key: &ResourceKey) {
@@ -393,7 +439,6 @@ impl<'p> World<'p> {
         let chosen =
             if self.random.work.per_mille(700) { self.random.work.pick(&known).cloned() } else { None };
         let value = self.next_value();
-        let transaction = Some(self.devices[device].order + 1);
         let pair = match chosen {
             Some(pair) => pair,
             None => {
@@ -405,7 +450,7 @@ impl<'p> World<'p> {
             }
         };
         let Some(patient) = self.patient(device) else { return Ok(()) };
-        for key in [&pair.0, &pair.1] {
+        let edit = |key: &ResourceKey| {
             let body = self.devices[device].replica.contents().find(|(own, _)| *own == key);
             let mut content = body.map(|(_, body)| Content::of(body)).unwrap_or_else(|| Content {
                 patient: patient.clone(),
@@ -414,8 +459,11 @@ impl<'p> World<'p> {
                 is_invalid: false,
             });
             content.fields.insert("pair".to_owned(), value.clone());
-            self.note_save(device, key, "pair", value.clone());
-            self.devices[device].save(key, Some(content.to_body(key)), transaction)?;
+            (key.clone(), Some(content.to_body(key)))
+        };
+        let edits = [edit(&pair.0), edit(&pair.1)];
+        if self.keep(device, &edits)? {
+            edits.iter().for_each(|(key, _)| self.note_save(device, key, "pair", value.clone()));
         }
         Ok(())
     }
@@ -458,19 +506,18 @@ impl<'p> World<'p> {
         match what {
             0 => self.server.grant(&user, &scope, Access::Write),
             1 => self.server.revoke(&user, &scope),
-            2 => self
-                .server
-                .revoke(&user, &scope)
-                .and_then(|()| self.server.grant(&user, &scope, Access::Write)),
+            2 => {
+                self.server.revoke(&user, &scope);
+                self.server.grant(&user, &scope, Access::Write);
+            }
             _ => self.server.grant(&user, &scope, Access::Read),
         }
-        .expect("memory does not fail");
     }
 
     /// Another system edits, moves or deletes.
     fn edit_elsewhere(&mut self) -> Step {
         let paired = self.paired();
-        let resources = self.server.resources();
+        let resources = self.server.memory.resources();
         let live: Vec<_> = resources
             .iter()
             .filter(|(key, head, _)| !head.deleted && !paired.contains(key))
@@ -488,7 +535,7 @@ impl<'p> World<'p> {
         let at = self.at();
         match what {
             0 => {
-                self.server.delete(&key, at).expect("memory does not fail");
+                self.server.delete(&key, at);
                 self.deleted.insert(key);
             }
             _ => {
@@ -496,7 +543,7 @@ impl<'p> World<'p> {
                     content.patient = patient;
                 }
                 content.fields.insert("g".to_owned(), self.next_value());
-                self.server.put(&content.to_body(&key), at).expect("memory does not fail");
+                self.server.put(&content.to_body(&key), at);
             }
         }
         Ok(())
@@ -506,13 +553,13 @@ impl<'p> World<'p> {
         if self.happens(Fault::Collect, true) {
             let later = Instant::from_ms(self.at().ms() + 1);
             let retention = Retention { made_before: later, seen_since: Instant::MAX };
-            self.server.collect(&retention, later).expect("memory does not fail");
+            self.server.collect(&retention, later);
         }
     }
 
     fn back_up(&mut self, device: usize) {
         let device = &mut self.devices[device];
-        device.backup = Some(Backup { replica: device.replica.clone(), saves: self.numbers });
+        device.back_up(self.numbers);
     }
 
     fn restore(&mut self, device: usize) -> Step {
@@ -521,16 +568,16 @@ impl<'p> World<'p> {
             return Ok(());
         }
         for save in &mut self.saves {
-            save.is_excused |= save.device == device && save.number > backup.saves;
+            save.is_excused |= save.device == device && save.number > backup.saves();
         }
-        self.devices[device].replace(backup.replica);
+        self.devices[device].replace(backup);
         self.tell_restored(device)
     }
 
     /// The key store says on opening that this is not the database that it knows.
     fn tell_restored(&mut self, device: usize) -> Step {
         let now_ms = self.now_ms;
-        let (effects, missing) = self.devices[device].handle(Event::Restored, now_ms)?;
+        let (effects, missing) = self.devices[device].handle(Event::Restored, now_ms, true)?;
         self.check_missing(device, missing)?;
         self.follow(device, effects);
         Ok(())
@@ -547,7 +594,7 @@ impl<'p> World<'p> {
     }
 
     fn back_up_server(&mut self) {
-        self.backup = Some((self.server.snapshot(), self.applied.clone()));
+        self.backup = Some((self.server.back_up(), self.applied.clone()));
     }
 
     fn restore_server(&mut self) {
@@ -556,7 +603,7 @@ impl<'p> World<'p> {
             return;
         }
         let before = self.kept_values();
-        self.server.restore(backup);
+        self.server.restore(backup, self.at());
         let after = self.kept_values();
         for save in &mut self.saves {
             let name = (save.key.clone(), save.value.clone());
@@ -564,7 +611,7 @@ impl<'p> World<'p> {
         }
         self.applied = applied;
         self.transactions.clear();
-        let resources = self.server.resources().into_iter();
+        let resources = self.server.memory.resources().into_iter();
         self.deleted = resources.filter(|(_, head, _)| head.deleted).map(|(key, ..)| key).collect();
         self.next_epoch();
     }
@@ -578,7 +625,7 @@ impl<'p> World<'p> {
     fn next_epoch(&mut self) {
         self.epochs += 1;
         let epoch = Epoch::new(1 + self.plan.seed * 1_000 + self.epochs);
-        self.server.new_epoch(epoch).expect("memory does not fail");
+        self.server.new_epoch(epoch);
     }
 
     fn set_clock(&mut self, device: usize) {
@@ -601,7 +648,7 @@ impl<'p> World<'p> {
             at: self.at(),
             sig: Base64::default(),
         };
-        self.server.set_device_state(&name, &DeviceState::Wipe(order)).expect("the device is enrolled");
+        self.server.set_device_state(&name, &DeviceState::Wipe(order));
     }
 
     fn crash(&mut self, device: usize) {
@@ -613,15 +660,15 @@ impl<'p> World<'p> {
     /// Every value that a version or the archive holds.
     fn kept_values(&self) -> BTreeSet<(ResourceKey, String)> {
         let mut kept = BTreeSet::new();
-        let mut keep = |key: &ResourceKey, body: &keepwell_protocol::Body| {
+        let mut keep = |key: &ResourceKey, body: &Body| {
             kept.extend(values(body).map(|(_, value)| (key.clone(), value.to_owned())));
         };
-        for (key, _, versions) in self.server.resources() {
+        for (key, _, versions) in self.server.memory.resources() {
             versions.iter().flatten().for_each(|body| keep(&key, body));
         }
         let mut after = 0;
         loop {
-            let page = self.server.archived(after).expect("memory does not fail");
+            let page = self.server.memory.archived(after).expect("memory does not fail");
             let Some(last) = page.last() else { return kept };
             after = last.number;
             for record in &page {
@@ -652,7 +699,7 @@ impl<'p> World<'p> {
     }
 
     fn open_work(&mut self) -> Vec<String> {
-        let horizon = self.server.horizon().expect("memory does not fail");
+        let horizon = self.server.horizon();
         let devices = self.devices.iter_mut().filter(|device| !device.is_wiped);
         devices
             .filter_map(|device| {
@@ -669,6 +716,7 @@ impl<'p> World<'p> {
                 self.check_view(device)?;
             }
         }
+        self.server.check(&subjects(&self.devices))?;
         let kept = self.kept_values();
         for save in self.saves.iter().filter(|save| !save.is_excused) {
             if !kept.contains(&(save.key.clone(), save.value.clone())) {
@@ -691,7 +739,7 @@ impl<'p> World<'p> {
         if let Some(key) = expected.keys().chain(found.keys()).find(|key| expected.get(key) != found.get(key))
         {
             let (has, should) = (found.get(key), expected.get(key));
-            let fields = |body: Option<&keepwell_protocol::Body>| body.map(Content::of);
+            let fields = |body: Option<&Body>| body.map(Content::of);
             let detail = format!("{} {key}: has {:?}, should {:?}", device.id, fields(has), fields(should));
             return Err(Violation::new("I1", detail));
         }
@@ -707,6 +755,20 @@ impl<'p> World<'p> {
         }
         Ok(())
     }
+}
+
+/// What a server may be recognised by, but for what it told of mutations.
+pub(crate) fn subjects(devices: &[Device]) -> Subjects<'_> {
+    Subjects {
+        users: devices.iter().map(|device| &device.user).collect(),
+        scopes: (0..PATIENTS).map(scope).collect(),
+        streams: Vec::new(),
+    }
+}
+
+/// The server's time, so long after the beginning.
+fn time(now_ms: u64) -> Instant {
+    Instant::from_ms(i64::try_from(EPOCH_MS + now_ms).unwrap_or(i64::MAX))
 }
 
 pub(crate) fn id(text: &str) -> Id {

@@ -1,10 +1,10 @@
 //! Rules that are left out, one at a time: the invariants must notice, or it is said why they cannot.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+mod common;
 
+use std::collections::BTreeSet;
+
+use common::all_break;
 use keepwell_backend::Defect as Server;
 use keepwell_engine::Defect as Device;
 use keepwell_simulator::Plan;
@@ -75,22 +75,5 @@ fn each_rule_that_is_left_out_breaks_an_invariant() {
     plans.extend(
         SERVER.iter().map(|(defect, from)| Plan { server_defect: Some(*defect), ..Plan::new(*from) }),
     );
-    let (next, missed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                while let Some(plan) = plans.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let broken = (plan.seed..plan.seed + SEEDS)
-                        .find_map(|seed| Some((seed, Plan { seed, ..plan.clone() }.play().err()?)));
-                    let name = (plan.device_defect, plan.server_defect);
-                    match broken {
-                        Some((seed, violation)) => println!("{name:?}: seed {seed}: {violation}"),
-                        None => missed.lock().unwrap_or_else(PoisonError::into_inner).push(name),
-                    }
-                }
-            });
-        }
-    });
-    let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    assert!(missed.is_empty(), "in {SEEDS} seeds no invariant notices {missed:?}");
+    all_break(&plans, SEEDS);
 }

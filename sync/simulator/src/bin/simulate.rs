@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use keepwell_simulator::{Fault, Plan};
+use keepwell_simulator::{Fault, Plan, StoreDefect};
 
 /// How often it says how far it is.
 const SAY: Duration = Duration::from_secs(30);
@@ -22,6 +22,14 @@ fn main() -> ExitCode {
             "--from" => value.parse().map(|seed| first = seed).is_ok(),
             "--seeds" => value.parse().map(|count| seeds = count).is_ok(),
             "--steps" => value.parse().map(|steps| plan.steps = steps).is_ok(),
+            "--on" => match value.as_str() {
+                "stores" => {
+                    plan.stores = true;
+                    plan.without.insert(Fault::Invalid);
+                    true
+                }
+                value => value == "memory",
+            },
             "--without" => Fault::parse(value).map(|fault| plan.without.insert(fault)).is_some(),
             "--device-defect" => {
                 let named = |defect: &&keepwell_engine::Defect| format!("{defect:?}") == *value;
@@ -32,6 +40,11 @@ fn main() -> ExitCode {
                 let named = |defect: &&keepwell_backend::Defect| format!("{defect:?}") == *value;
                 plan.server_defect = keepwell_backend::Defect::ALL.iter().find(named).copied();
                 plan.server_defect.is_some()
+            }
+            "--store-defect" => {
+                let named = |defect: &&StoreDefect| format!("{defect:?}") == *value;
+                plan.store_defect = StoreDefect::ALL.iter().find(named).copied();
+                plan.store_defect.is_some()
             }
             _ => false,
         };
@@ -70,8 +83,8 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     println!(
-        "simulate [--seed N | --from N --seeds N] [--steps N] [--without FAULT].. [--device-defect NAME] \
-         [--server-defect NAME]"
+        "simulate [--seed N | --from N --seeds N] [--steps N] [--on memory|stores] [--without FAULT].. \
+         [--device-defect NAME] [--server-defect NAME] [--store-defect NAME]"
     );
     ExitCode::FAILURE
 }
