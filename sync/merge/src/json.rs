@@ -39,7 +39,7 @@ pub(crate) struct Member<'a> {
 
 impl<'a> Json<'a> {
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        let mut reader = Reader { text, at: 0 };
+        let mut reader = Reader { text, at: 0, items: Vec::new(), members: Vec::new() };
         let value = reader.value(0)?;
         reader.space();
         (reader.at == text.len()).then_some(value)
@@ -113,6 +113,10 @@ fn sorted<'m, 'a>(members: &'m [Member<'a>]) -> Vec<&'m Member<'a>> {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Of all arrays that are open: each takes its own when it ends, in a vector that fits.
+    items: Vec<Json<'a>>,
+    /// Of all objects that are open.
+    members: Vec<Member<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -181,7 +185,7 @@ impl<'a> Reader<'a> {
 
     fn array(&mut self, depth: usize) -> Option<(Shape<'a>, u64)> {
         self.at += 1;
-        let mut items = Vec::new();
+        let first = self.items.len();
         let mut sum = hash(b'[', &[]);
         if depth > MAX_DEPTH {
             return None;
@@ -190,7 +194,7 @@ impl<'a> Reader<'a> {
             loop {
                 let item = self.value(depth)?;
                 sum = mix(sum.rotate_left(5) ^ item.hash);
-                items.push(item);
+                self.items.push(item);
                 if !self.skip(b',') {
                     break;
                 }
@@ -199,12 +203,12 @@ impl<'a> Reader<'a> {
                 return None;
             }
         }
-        Some((Shape::Array(items), sum))
+        Some((Shape::Array(self.items.drain(first..).collect()), sum))
     }
 
     fn object(&mut self, depth: usize) -> Option<(Shape<'a>, u64)> {
         self.at += 1;
-        let mut members = Vec::new();
+        let first = self.members.len();
         let mut sum = hash(b'{', &[]);
         if depth > MAX_DEPTH {
             return None;
@@ -215,7 +219,7 @@ impl<'a> Reader<'a> {
                 // A sum does not depend on the order of members.
                 sum = sum
                     .wrapping_add(mix(hash(b':', member.key.as_bytes()) ^ member.value.hash.rotate_left(17)));
-                members.push(member);
+                self.members.push(member);
                 if !self.skip(b',') {
                     break;
                 }
@@ -224,7 +228,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
         }
-        Some((Shape::Object(members), mix(sum)))
+        Some((Shape::Object(self.members.drain(first..).collect()), mix(sum)))
     }
 
     fn member(&mut self, depth: usize) -> Option<Member<'a>> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use keepwell_fhir::schema::Context;
+use smallvec::SmallVec;
 
 use crate::align::interleave;
 use crate::conflict::{Offer, Reason};
@@ -24,13 +25,29 @@ pub(crate) struct Slot<'t, 'a> {
     pub(crate) rule: Rule,
     group: Option<GroupNumber>,
     is_head: bool,
-    pub(crate) members: Sides<Vec<&'t Member<'a>>>,
+    pub(crate) members: Sides<Members<'t, 'a>>,
     pub(crate) change: Change,
 }
+
+/// The members of a slot in one version: a value and the extensions beside it.
+type Members<'t, 'a> = SmallVec<[&'t Member<'a>; 2]>;
 
 impl<'t, 'a> Slot<'t, 'a> {
     pub(crate) fn is_changed(&self) -> bool {
         self.change != Change::None
+    }
+
+    /// Whether a member with this key is known to belong here.
+    fn has(&self, key: &str) -> bool {
+        let Sides { base, mine, theirs } = &self.members;
+        theirs.iter().chain(mine).chain(base).any(|member| member.key == key)
+    }
+
+    /// The first value of each side.
+    pub(crate) fn values(&self) -> Sides<Option<&'t Json<'a>>> {
+        let value = |members: &Members<'t, 'a>| members.first().map(|member| &member.value);
+        let Sides { base, mine, theirs } = &self.members;
+        Sides { base: value(base), mine: value(mine), theirs: value(theirs) }
     }
 
     /// The value of each side, if it is one object or nothing.
@@ -61,37 +78,32 @@ impl<'t, 'a> Object<'t, 'a> {
         context: Option<Context>,
         versions: Sides<Option<&'t Json<'a>>>,
     ) -> Self {
-        let mut slots: Vec<Option<Slot<'t, 'a>>> = Vec::new();
-        let mut by_name: BTreeMap<&'t str, usize> = BTreeMap::new();
-        let mut orders: Sides<Vec<usize>> = Sides::default();
+        let mut slots: Vec<Slot<'t, 'a>> = Vec::new();
+        let (mut in_theirs, mut mine) = (0, Vec::new());
         for side in [Side::Theirs, Side::Mine, Side::Base] {
+            // Versions of one object mostly have the same members in the same order.
+            let mut likely = 0;
             for member in versions.of(side).map_or(&[][..], |version| version.members()) {
-                let element = rules.element(context, plain_key(&member.key));
-                let name = element.map_or_else(|| plain_key(&member.key), |element| element.name);
-                let number = *by_name.entry(name).or_insert_with(|| {
-                    slots.push(Some(Slot {
-                        name,
-                        rule: element.map_or(Rule::Whole, |element| element.rule),
-                        group: element.and_then(|element| element.group),
-                        is_head: element.is_some_and(|element| element.is_head),
-                        members: Sides::default(),
-                        change: Change::None,
-                    }));
-                    slots.len() - 1
-                });
-                if let Some(slot) = &mut slots[number] {
-                    let members = slot.members.of_mut(side);
-                    if members.is_empty() {
-                        orders.of_mut(side).push(number);
-                    }
-                    members.push(member);
+                let is_next = slots.get(likely).is_some_and(|slot| slot.has(&member.key));
+                let number = if is_next { likely } else { slot_of(rules, context, &mut slots, &member.key) };
+                let members = slots[number].members.of_mut(side);
+                if side == Side::Mine && members.is_empty() {
+                    mine.push(number);
                 }
+                members.push(member);
+                likely = number + 1;
+            }
+            if side == Side::Theirs {
+                in_theirs = slots.len();
             }
         }
-        let order = interleave(slots.len(), &orders.theirs, &orders.mine);
-        let in_order: Vec<_> = order.into_iter().filter_map(|number| slots[number].take()).collect();
-        let gone = slots.into_iter().flatten();
-        let mut slots: Vec<_> = in_order.into_iter().chain(gone).collect();
+        if mine.iter().any(|number| *number >= in_theirs) {
+            let theirs: Vec<usize> = (0..in_theirs).collect();
+            let order = interleave(slots.len(), &theirs, &mine);
+            let mut left: Vec<Option<Slot<'t, 'a>>> = slots.into_iter().map(Some).collect();
+            slots = order.into_iter().filter_map(|number| left[number].take()).collect();
+            slots.extend(left.into_iter().flatten());
+        }
         for slot in &mut slots {
             let members = &slot.members;
             let sides =
@@ -105,8 +117,7 @@ impl<'t, 'a> Object<'t, 'a> {
 
     /// Whether a modifier extension changed, and not in the same way on both sides.
     pub(crate) fn has_changed_modifier(&self) -> bool {
-        let differs = |change| matches!(change, Change::Mine | Change::Theirs | Change::Both);
-        self.slots.iter().any(|slot| slot.rule == Rule::Modifier && differs(slot.change))
+        self.slots.iter().any(|slot| slot.rule == Rule::Modifier && slot.change.differs())
     }
 
     /// The co-dependent groups that both sides touched, and not in the same way.
@@ -121,7 +132,7 @@ impl<'t, 'a> Object<'t, 'a> {
     fn clash(&self, group: GroupNumber) -> bool {
         let members = || self.slots.iter().filter(|slot| slot.group == Some(group));
         let by = |side| members().any(|slot| slot.change.by(side));
-        let differs = members().any(|slot| !matches!(slot.change, Change::None | Change::Same));
+        let differs = members().any(|slot| slot.change.differs());
         let has_heads = Rules::get().has_heads(group);
         let is_in_force = !has_heads || members().any(|slot| slot.is_head && slot.is_changed());
         is_in_force && differs && by(Side::Mine) && by(Side::Theirs)
@@ -269,6 +280,28 @@ impl<'a, 'c> Pass<'a, 'c> {
         let target = |side| versions.of(side).and_then(|version| key.of(version, self.server));
         target(one) == target(two)
     }
+}
+
+/// The number of the slot that a key belongs to, which is made if there is none.
+fn slot_of<'t>(
+    rules: &Rules,
+    context: Option<Context>,
+    slots: &mut Vec<Slot<'t, '_>>,
+    key: &'t str,
+) -> usize {
+    let element = rules.element(context, plain_key(key));
+    let name = element.map_or_else(|| plain_key(key), |element| element.name);
+    slots.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
+        slots.push(Slot {
+            name,
+            rule: element.map_or(Rule::Whole, |element| element.rule),
+            group: element.and_then(|element| element.group),
+            is_head: element.is_some_and(|element| element.is_head),
+            members: Sides::default(),
+            change: Change::None,
+        });
+        slots.len() - 1
+    })
 }
 
 /// A key without the `_` of extensions.

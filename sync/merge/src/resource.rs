@@ -75,10 +75,7 @@ impl<'a> Pass<'a, '_> {
         let kinds = Sides { base: kind(base), mine: kind(mine), theirs: kind(theirs) };
         let context = kinds.theirs.map(Context::of);
         let object = Object::new(self.rules, context, versions);
-        let outer = std::mem::replace(
-            &mut self.facts,
-            facts(self.rules, kinds.theirs, &object, (base, mine, theirs)),
-        );
+        let outer = std::mem::replace(&mut self.facts, facts(self.rules, &object));
         let touched = self.facts.touched;
         self.is_joined |= touched.mine && touched.theirs;
         let whole = match forced {
@@ -121,7 +118,10 @@ impl<'a> Pass<'a, '_> {
         (base, mine, theirs): (&Json<'a>, &Json<'a>, &Json<'a>),
     ) -> Option<Whole> {
         let Facts { touched, .. } = self.facts;
-        if !touched.mine || !touched.theirs || !is_touched(self.rules, kind, mine, theirs) {
+        if !touched.mine
+            || !touched.theirs
+            || !object.slots.iter().any(|slot| touches(self.rules, slot, Change::differs))
+        {
             return None;
         }
         let Some(kind) = kind else { return Some(Whole::because(Reason::NeverJoined)) };
@@ -210,10 +210,7 @@ impl<'a> Pass<'a, '_> {
 
     fn changes_only_tags(&self, slot: &Slot<'_, 'a>) -> bool {
         let Rule::Meta(context) = slot.rule else { return false };
-        let version = |side| slot.members.of(side).first().map(|member| &member.value);
-        let versions =
-            Sides { base: version(Side::Base), mine: version(Side::Mine), theirs: version(Side::Theirs) };
-        let meta = Object::new(self.rules, Some(context), versions);
+        let meta = Object::new(self.rules, Some(context), slot.values());
         let mut slots = meta.slots.iter();
         slots.all(|slot| !slot.is_changed() || slot.name == "tag" || slot.rule == Rule::Theirs)
     }
@@ -241,22 +238,14 @@ fn adds_items(slot: &Slot<'_, '_>) -> bool {
     })
 }
 
-fn facts<'a>(
-    rules: &Rules,
-    kind: Option<ResourceType>,
-    object: &Object<'_, 'a>,
-    (base, mine, theirs): (&Json<'a>, &Json<'a>, &Json<'a>),
-) -> Facts {
+fn facts(rules: &Rules, object: &Object<'_, '_>) -> Facts {
+    let touched = |side| object.slots.iter().any(|slot| touches(rules, slot, |change| change.by(side)));
     let structured = |one: Change| {
         let mut told = object.slots.iter().filter(|slot| !UNTOLD.contains(&slot.name));
         told.any(|slot| slot.change == one || slot.change == Change::Both)
     };
     Facts {
-        touched: Sides {
-            base: false,
-            mine: is_touched(rules, kind, base, mine),
-            theirs: is_touched(rules, kind, base, theirs),
-        },
+        touched: Sides { base: false, mine: touched(Side::Mine), theirs: touched(Side::Theirs) },
         structured: Sides { base: false, mine: structured(Change::Mine), theirs: structured(Change::Theirs) },
     }
 }
@@ -264,14 +253,20 @@ fn facts<'a>(
 /// Whether two versions differ in anything but what a server sets.
 pub(crate) fn is_touched(rules: &Rules, kind: Option<ResourceType>, from: &Json<'_>, to: &Json<'_>) -> bool {
     let object = Object::new(rules, kind.map(Context::of), between(from, to));
-    object.slots.iter().filter(|slot| slot.is_changed()).any(|slot| {
-        let Rule::Meta(context) = slot.rule else { return slot.rule != Rule::Theirs };
-        let version = |side| slot.members.of(side).first().map(|member| &member.value);
-        let versions =
-            Sides { base: version(Side::Base), mine: version(Side::Mine), theirs: version(Side::Theirs) };
-        let meta = Object::new(rules, Some(context), versions);
-        meta.slots.iter().any(|slot| slot.is_changed() && slot.rule != Rule::Theirs)
-    })
+    object.slots.iter().any(|slot| touches(rules, slot, |change| change != Change::None))
+}
+
+/// Whether an element, or a part of it, has changed like this and is not the server's to set.
+fn touches(rules: &Rules, slot: &Slot<'_, '_>, like_this: impl Fn(Change) -> bool) -> bool {
+    like_this(slot.change)
+        && match slot.rule {
+            Rule::Theirs => false,
+            Rule::Meta(context) => {
+                let meta = Object::new(rules, Some(context), slot.values());
+                meta.slots.iter().any(|slot| slot.rule != Rule::Theirs && like_this(slot.change))
+            }
+            _ => true,
+        }
 }
 
 /// What anywhere in a resource keeps it from being joined.

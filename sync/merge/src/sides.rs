@@ -71,6 +71,11 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    /// Whether the two sides are not the same now.
+    pub(crate) const fn differs(self) -> bool {
+        matches!(self, Self::Mine | Self::Theirs | Self::Both)
+    }
+
     /// Whether this side changed it.
     pub(crate) const fn by(self, side: Side) -> bool {
         match self {
