@@ -60,12 +60,12 @@ impl Narrative {
     }
 
     fn end_tag(&mut self, text: &[u8], start: usize) -> Checked<usize> {
-        let end = name_end(text, start);
+        // What follows the name is looked at next: a longer name does not pass either.
         let open = self.open.pop().ok_or(MALFORMED)?;
-        if text[open] != text[start..end] {
+        if !text[start..].starts_with(&text[open.clone()]) {
             return Err(MALFORMED);
         }
-        close(text, skip_space(text, end))
+        close(text, skip_space(text, start + open.len()))
     }
 
     fn start_tag(&mut self, text: &[u8], start: usize) -> Checked<usize> {
