@@ -31,6 +31,11 @@ const EDGES: &[Edges] = &[
     ("keepwell-backend", &["keepwell-fhir", "keepwell-protocol"], &["keepwell-backend"]),
     ("keepwell-engine", &["keepwell-fhir", "keepwell-merge", "keepwell-protocol"], &[]),
     (
+        "keepwell-plain",
+        &["keepwell-engine", "keepwell-fhir", "keepwell-merge", "keepwell-protocol"],
+        &["keepwell-plain"],
+    ),
+    (
         "keepwell-backend-sqlcipher",
         &["keepwell-backend", "keepwell-protocol", "keepwell-store"],
         &["keepwell-backend"],
@@ -71,6 +76,7 @@ const EDGES: &[Edges] = &[
             "keepwell-backend",
             "keepwell-engine",
             "keepwell-fhir",
+            "keepwell-plain",
             "keepwell-protocol",
             "keepwell-store",
             "keepwell-tls",
@@ -121,6 +127,7 @@ const PURE: &[&str] = &[
     "keepwell-fhir",
     "keepwell-index",
     "keepwell-merge",
+    "keepwell-plain",
     "keepwell-protocol",
     "keepwell-sample",
     "keepwell-search",

@@ -17,7 +17,7 @@ use keepwell_store::audit::{Action, Outcome};
 pub(crate) use self::serve::{ServeArgs, ServeCommand, ServePlace, ServeTokenArgs};
 pub(crate) use self::sync::{
     BenchHoldArgs, BenchIdleArgs, BenchPullArgs, BenchSyncArgs, ConflictsCommand, ConflictsResolveArgs,
-    ConflictsShowArgs, EnrolArgs, SyncArgs, SyncStatusArgs,
+    ConflictsShowArgs, EnrolArgs, SyncArgs, SyncStatusArgs, WritesArg,
 };
 use self::values::{CompressChoice, FormatChoice, Scope, action, instant, outcome, resource_type};
 pub(crate) use self::values::{Day, KeychainChoice, Place};

@@ -32,7 +32,8 @@ pub(crate) enum Failure {
     Server(keepwell_server::Error),
     /// Sync refused, or was refused.
     Sync(keepwell_client::Error),
-    /// The server could not be reached, or had no time, with the code of why; what waited still waits.
+    /// The server could not be reached, had no time, or did not take all of it, with the code of why; what waited still
+    /// waits.
     Unmet(u16),
     /// A step of the demo did not hold.
     NotHeld(&'static str),
@@ -83,7 +84,7 @@ impl Failure {
             Self::Server(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
             Self::Sync(error) => (Some(error.code()), exit_code(error.code()), error.to_string()),
             Self::Unmet(code) => {
-                let text = "the server was not met; what waits will be sent the next time";
+                let text = "not all of it could be done; what waits will be sent the next time";
                 (Some(*code), exit_code(*code), text.to_owned())
             }
             Self::Usage(text) => (None, USAGE, (*text).to_owned()),

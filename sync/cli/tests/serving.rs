@@ -6,6 +6,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::Desk;
 use serde_json::Value;
@@ -98,17 +99,110 @@ fn what_is_unsafe_is_said_and_nothing_is_started() {
     assert!(desk.fails(4, 484, ["serve", "--config", broken, "--check"]).contains("line 2"));
 }
 
-#[test]
-fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
-    let server = Desk::new();
-    // The invitation names the port, so it has to be known before.
+/// A server as those know it who know only FHIR.
+#[derive(Clone)]
+struct Plain {
+    address: String,
+    authority: &'static str,
+    token: &'static str,
+}
+
+impl Plain {
+    /// Of the server on a desk, which runs.
+    fn of(server: &Desk, listens: &str) -> Self {
+        let made = server.json(["serve", "token", "ward", "--config", &server.path("server.toml")]);
+        let identity = std::fs::read_to_string(server.path("data/identity.json")).unwrap();
+        let identity: Value = serde_json::from_str(&identity).unwrap();
+        let authority = identity["servers"].as_str().unwrap();
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{authority}\n-----END CERTIFICATE-----\n");
+        Self {
+            address: format!("https://{listens}/fhir"),
+            authority: server.write("ca.pem", &pem),
+            token: server.write("token.txt", &format!("{}\n", made["token"].as_str().unwrap())),
+        }
+    }
+
+    fn arguments<'p>(&'p self, search: &'p str) -> Vec<&'p str> {
+        vec!["enrol", "--fhir", &self.address, "--authority", self.authority, "--search", search]
+    }
+
+    /// Lets the store of a desk sync with it.
+    fn enrol(&self, desk: &Desk, search: &str, more: &[&str]) -> String {
+        desk.ok([&self.arguments(search)[..], &["--token", self.token], more].concat())
+    }
+}
+
+/// Syncs with a token that was just made: a running server hears of it within a second.
+fn first_sync(desk: &Desk) -> Value {
+    let began = Instant::now();
+    loop {
+        let output = desk.run(["sync", "--json"]);
+        if output.status.success() {
+            return serde_json::from_slice(&output.stdout).unwrap();
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("425") && began.elapsed() < Duration::from_secs(60), "{said}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// A server in its first run, where it listens, and what it printed.
+fn serve_first(server: &Desk) -> (Running, String, Value) {
+    // An invitation names the port, so it has to be known before.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let config = configured(&server, &free);
+    let config = configured(server, &free);
     let mut running =
         Running::start(&mut server.command(["serve", "--json", "--config", config, "--listen", &free]));
     let printed = running.child.stdout.as_mut().unwrap();
     let welcome = serde_json::Deserializer::from_reader(printed).into_iter::<Value>().next();
-    let welcome = welcome.unwrap().unwrap();
+    (running, free, welcome.unwrap().unwrap())
+}
+
+#[test]
+fn a_store_syncs_with_a_server_of_which_it_knows_address_authority_and_token() {
+    let server = Desk::new();
+    let (running, listens, welcome) = serve_first(&server);
+    let invitation = server.write("invitation.txt", welcome["invitation"].as_str().unwrap());
+    let plain = Plain::of(&server, &listens);
+    let desk = Desk::initialised();
+    desk.ok(["put", desk.write("patient.json", r#"{"resourceType":"Patient","id":"p1","gender":"female"}"#)]);
+    let refused = desk.run(["enrol", "--fhir", &plain.address, "--search", "Patient"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--authority"));
+    let unsorted = desk.run(plain.arguments("Patient?_sort=name"));
+    assert_eq!(unsorted.status.code(), Some(2));
+
+    // One that only reads sends nothing; one without a token is refused, and says so.
+    plain.enrol(&desk, "Patient", &["--writes", "never"]);
+    assert_eq!(first_sync(&desk)["applied"], 0);
+    let status = desk.json(["sync-status"]);
+    assert_eq!((&status["fhir"], &status["pending"]), (&plain.address.as_str().into(), &1.into()));
+    desk.ok(plain.arguments("Patient"));
+    let output = desk.run(["sync"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error 425: "));
+
+    plain.enrol(&desk, "Patient", &["--tls12", "--writes", "consented"]);
+    assert_eq!(desk.json(["sync"])["applied"], 1);
+    assert!(plain.enrol(&desk, "Patient", &[]).contains(&plain.address));
+    assert_eq!(desk.json(["sync"])["problem"], Value::Null);
+    assert!(desk.ok(["sync-status"]).contains("0 edits wait"));
+    let elsewhere = Plain { address: "https://elsewhere.example.org/fhir".to_owned(), ..plain.clone() };
+    desk.fails(4, 418, elsewhere.arguments("Patient"));
+    desk.fails(4, 418, ["enrol", "--invitation", invitation, "--name", "tablet"]);
+
+    // Another store has it from there.
+    let other = Desk::initialised();
+    plain.enrol(&other, "Patient", &[]);
+    other.ok(["sync"]);
+    assert_eq!(other.json(["get", "Patient/p1"])["gender"], "female");
+    running.stop();
+}
+
+#[test]
+fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
+    let server = Desk::new();
+    let (running, _, welcome) = serve_first(&server);
     let invitation = server.write("invitation.txt", welcome["invitation"].as_str().unwrap());
 
     let desk = Desk::filled(2);

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::background::Background;
 use crate::conflicts::{self, Conflict, Resolution};
 use crate::control::{Cancel, Progress};
-use crate::driver::{Driver, identity, life_of, random};
+use crate::driver::{Driver, life_of, random};
 use crate::enrolment::{DeviceRecord, Enrolled, ServerRecord};
 use crate::error::{Error, Result};
 use crate::extension::SyncExtension;
@@ -257,11 +257,12 @@ impl Client {
 
     /// The key of this device, kept before it is used.
     fn own_key(&self, session: &Session) -> Result<PrivateKey> {
-        if !matches!(identity(session), Err(Error::NotEnrolled)) {
-            return Err(Error::AlreadyEnrolled);
-        }
         session.transaction(Action::SyncAccess, None, |transaction| {
             let tables = Tables::new(transaction.connection());
+            // With a server of Keepwell, or with a plain one.
+            if tables.is_enrolled()? {
+                return Err(Error::AlreadyEnrolled);
+            }
             if let Some(kept) = tables.setting(KEY)? {
                 return Ok(PrivateKey::from_pkcs8(Zeroizing::new(kept))?);
             }

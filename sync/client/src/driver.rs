@@ -227,7 +227,7 @@ impl Driver {
 }
 
 /// Who this device is, and its key.
-pub(crate) fn identity(session: &Session) -> Result<(DeviceRecord, PrivateKey)> {
+fn identity(session: &Session) -> Result<(DeviceRecord, PrivateKey)> {
     session.view(Action::SyncSend, None, |view| -> Result<_> {
         let tables = Tables::new(view.connection());
         let record = DeviceRecord::read(&tables.setting(DEVICE)?.ok_or(Error::NotEnrolled)?)?;
@@ -248,7 +248,7 @@ fn engine(session: &Session, record: &DeviceRecord, key: Arc<PrivateKey>) -> Res
 }
 
 /// Notes what was there before the device was enrolled, some of it at a time.
-fn adopt(session: &Session) -> Result<()> {
+pub(crate) fn adopt(session: &Session) -> Result<()> {
     loop {
         let from = session.view(Action::SyncSend, None, |view| -> Result<_> {
             let kept = Tables::new(view.connection()).setting(ADOPTED)?;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "sync", sql: include_str!("../migrations/0001_sync.sql") },
     Migration { number: 2, name: "digests", sql: include_str!("../migrations/0002_digests.sql") },
     Migration { number: 3, name: "blobs", sql: include_str!("../migrations/0003_blobs.sql") },
+    Migration { number: 4, name: "fhir", sql: include_str!("../migrations/0004_fhir.sql") },
 ];
 
 /// Keeps the sync tables in a store. Every store that syncs is opened with one

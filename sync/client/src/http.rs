@@ -31,7 +31,7 @@ const PINS: &str = "/sync/v1/pins";
 /// The longest document of pins in bytes.
 const PINS_BYTES_MAX: usize = 64 << 10;
 /// The code of a request that its caller cancelled.
-const CANCELLED: u16 = 419;
+pub(crate) const CANCELLED: u16 = 419;
 
 /// A server at the other end of pinned TLS.
 pub struct HttpTransport {
@@ -342,7 +342,7 @@ impl Meter {
     }
 }
 
-fn head_bytes(headers: &HeaderMap) -> usize {
+pub(crate) fn head_bytes(headers: &HeaderMap) -> usize {
     const AROUND: usize = ": \r\n".len();
     let lines = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND);
     lines.sum::<usize>() + "\r\n".len()

@@ -75,8 +75,24 @@ impl<'r, 't, 'w> StoreReplica<'r, 't, 'w> {
         Ok(())
     }
 
-    fn tables(&self) -> Tables<'_> {
+    pub(crate) fn tables(&self) -> Tables<'_> {
         Tables::new(self.transaction.connection())
+    }
+
+    /// The content of an attachment; none if it is not here.
+    pub(crate) fn attachment_content(&mut self, blob: &Blob) -> Result<Option<Vec<u8>>> {
+        if !self.has_blob(blob)? {
+            return Ok(None);
+        }
+        let length = usize::try_from(blob.size).map_err(corrupt)?;
+        Ok(Some(self.transaction.view().attachment_bytes(blob.sha256.as_bytes(), 0, length)?))
+    }
+
+    /// Keeps the content of an attachment.
+    pub(crate) fn add_attachment(&mut self, blob: &Blob, mut content: &[u8]) -> Result<()> {
+        let is_good = self.transaction.add_attachment(blob.sha256.as_bytes(), &mut content)?;
+        debug_assert!(is_good, "the hash is that of the content");
+        Ok(())
     }
 
     fn last(&mut self, key: &ResourceKey) -> Result<&mut Last> {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::enrolment::DeviceRecord;
 use crate::error::Result;
-use crate::tables::{DEVICE, LEASE, MET, Tables};
+use crate::fhir::address_of;
+use crate::tables::{DEVICE, FHIR, LEASE, MET, Tables};
 
 /// How it stands with sync.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ pub struct Status {
     pub lease: Option<LeaseState>,
     /// Types that never leave the device.
     pub local_types: Vec<ResourceType>,
+    /// The address of the plain FHIR server that this device syncs with, if it does.
+    pub fhir_server: Option<String>,
+    /// Resources that disappeared from that server: they are hidden, and kept.
+    pub unavailable: u64,
 }
 
 /// A lease as the server gave it, in its time.
@@ -88,6 +93,8 @@ impl Status {
             met: met.map(Instant::from_ms),
             lease: tables.setting(LEASE)?.and_then(|bytes| LeaseState::read(&bytes)),
             local_types: tables.local_types()?,
+            fhir_server: tables.setting(FHIR)?.map(|record| address_of(&record)).transpose()?,
+            unavailable: tables.count_fhir_unavailable()?,
         })
     }
 }

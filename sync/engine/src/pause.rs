@@ -11,23 +11,26 @@ const ONLINE_MS_MAX: u64 = 3_000;
 
 /// Until when nothing is sent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pause {
+pub struct Pause {
     last_ms: u64,
     until_ms: Option<u64>,
 }
 
 impl Pause {
-    /// When it is over.
-    pub(crate) fn until_ms(&self) -> Option<u64> {
+    /// When it is over, by the clock that only runs forward; none if there is none.
+    #[must_use]
+    pub fn until_ms(&self) -> Option<u64> {
         self.until_ms
     }
 
-    pub(crate) fn is_over(&self, now_ms: u64) -> bool {
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self, now_ms: u64) -> bool {
         self.until_ms.is_none_or(|until_ms| until_ms <= now_ms)
     }
 
     /// Something failed. What the server asked for is the least.
-    pub(crate) fn lengthen(
+    pub fn lengthen(
         &mut self,
         now_ms: u64,
         asked_s: Option<u32>,
@@ -42,13 +45,13 @@ impl Pause {
     }
 
     /// The network is back: one try soon.
-    pub(crate) fn shorten(&mut self, now_ms: u64, random: &mut dyn FnMut() -> u64) {
+    pub fn shorten(&mut self, now_ms: u64, random: &mut dyn FnMut() -> u64) {
         let soon = now_ms + random() % ONLINE_MS_MAX;
         self.until_ms = self.until_ms.map(|until_ms| until_ms.min(soon));
     }
 
     /// It works, or somebody wants to know now.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         *self = Self::default();
     }
 }

@@ -1,14 +1,12 @@
 //! Rows: what the server tells of a resource, and how it is joined with an edit that waits here.
 
 use keepwell_fhir::Instant;
-use keepwell_merge::{Action, Conflict, Outcome, RULES_VERSION, Side};
-use keepwell_protocol::{
-    Body, Merge, ParkKind, Position, ResourceKey, Row, RowState, Scope, Version, limits,
-};
+use keepwell_merge::RULES_VERSION;
+use keepwell_protocol::{Body, Merge, ParkKind, Position, ResourceKey, Row, RowState, Scope, Version};
 
 use crate::defect::Defect;
+use crate::join::{Joined, join};
 use crate::replica::{Base, ConflictRecord, Known, Replica};
-use crate::tokens::Texts;
 use crate::turn::{Turn, hash};
 
 /// A version of the server's.
@@ -21,13 +19,9 @@ struct Theirs {
     scope: Option<Scope>,
 }
 
-/// What became of an edit that met another version.
-enum Joined {
-    /// It is in theirs, or lost.
-    Theirs,
-    /// It waits again, with this content; with the paths that were taken from it if it was merged.
-    Waits { content: Option<Body>, paths: Option<Vec<String>> },
-}
+/// What waits again of an edit that met another version, with the paths that were taken from it if it was merged; none
+/// if it is in theirs, or lost.
+type Waits = Option<(Option<Body>, Option<Vec<String>>)>;
 
 impl<R: Replica> Turn<'_, R> {
     /// Notes a row of a page: at once, or for the next checkpoint.
@@ -217,9 +211,8 @@ impl<R: Replica> Turn<'_, R> {
     ) -> Result<(), R::Error> {
         let mine = self.replica.content(key)?;
         let base_version = known.as_ref().map_or(Version::ZERO, |known| known.version);
-        let joined = self.join(key, base_version, &base, mine.as_ref(), &theirs)?;
-        match joined {
-            Joined::Theirs => {
+        match self.join(key, base_version, &base, mine.as_ref(), &theirs)? {
+            None => {
                 self.replica.set_base(key, None)?;
                 if mine == theirs.content {
                     self.replica.accepted(key, theirs.version)?;
@@ -227,7 +220,7 @@ impl<R: Replica> Turn<'_, R> {
                     self.show(key, &theirs)?;
                 }
             }
-            Joined::Waits { content, paths } => {
+            Some((content, paths)) => {
                 let merge = paths.zip(hash(mine.as_ref())).map(|(paths, mine)| Merge {
                     rule: rule(),
                     theirs: theirs.version,
@@ -244,6 +237,7 @@ impl<R: Replica> Turn<'_, R> {
         self.learn(key, known, &theirs)
     }
 
+    /// Joins an edit with theirs; if it lost, it is kept for a person. With the paths if both were merged.
     fn join(
         &mut self,
         key: &ResourceKey,
@@ -251,54 +245,29 @@ impl<R: Replica> Turn<'_, R> {
         base: &Base,
         mine: Option<&Body>,
         theirs: &Theirs,
-    ) -> Result<Joined, R::Error> {
-        let content = theirs.content.as_ref();
-        if mine == content || mine == base.content.as_ref() {
-            return Ok(Joined::Theirs);
-        }
-        if content == base.content.as_ref() {
-            return Ok(Joined::Waits { content: mine.cloned(), paths: None });
-        }
-        let mut texts = Texts::default();
-        let mut bytes = |body: Option<&'_ Body>| body.map(|body| texts.put(body));
-        let (b, m, t) = (bytes(base.content.as_ref()), bytes(mine), bytes(content));
-        let (conflicts, shown) = match self.merger.merge(b.as_deref(), m.as_deref(), t.as_deref()) {
-            Ok(Outcome::Merged(merged)) => {
-                if merged.bytes.as_deref() == t.as_deref() {
-                    return Ok(Joined::Theirs);
-                }
-                let is_mine = |decision: &&keepwell_merge::Decision| decision.action == Action::TookMine;
-                let paths = merged.decisions.iter().filter(is_mine).map(|decision| decision.path.clone());
-                let paths = bounded(paths);
-                let bytes = merged.bytes.map(|bytes| texts.take_back(bytes.into_owned()));
-                match bytes.map(Body::new).transpose() {
-                    Ok(content) => {
-                        self.report.merged += 1;
-                        return Ok(Joined::Waits { content, paths: Some(paths) });
-                    }
-                    // What cannot travel cannot be merged.
-                    Err(_) => (Vec::new(), Side::Theirs),
-                }
+    ) -> Result<Waits, R::Error> {
+        match join(self.merger, base.content.as_ref(), mine, theirs.content.as_ref()) {
+            Joined::Theirs => Ok(None),
+            Joined::Mine => Ok(Some((mine.cloned(), None))),
+            Joined::Merged { content, paths } => {
+                self.report.merged += 1;
+                Ok(Some((content, Some(paths))))
             }
-            Ok(Outcome::Conflicted(conflicted)) => (described(&conflicted.conflicts), conflicted.shown),
-            // A version that is no resource by the rules of the merge: a person has to look at all of it.
-            Err(_) => (Vec::new(), Side::Theirs),
-        };
-        let kind = if content.is_none() { ParkKind::Deleted } else { ParkKind::Conflict };
-        let record = self.record(kind, key, base_version, base.content.clone(), mine.cloned())?;
-        let (paths, reasons): (Vec<_>, Vec<_>) = conflicts.into_iter().unzip();
-        let is_shown = shown == Side::Mine;
-        let record = ConflictRecord {
-            theirs_version: Some(theirs.version),
-            theirs: theirs.content.clone(),
-            paths: bounded(paths),
-            reasons,
-            // If mine is shown it will be sent, and theirs is in the server's history.
-            is_archived: is_shown,
-            ..record
-        };
-        self.keep_losing(record)?;
-        Ok(if is_shown { Joined::Waits { content: mine.cloned(), paths: None } } else { Joined::Theirs })
+            Joined::Lost { paths, reasons, shows_mine } => {
+                let kind = if theirs.content.is_none() { ParkKind::Deleted } else { ParkKind::Conflict };
+                let record = self.record(kind, key, base_version, base.content.clone(), mine.cloned())?;
+                self.keep_losing(ConflictRecord {
+                    theirs_version: Some(theirs.version),
+                    theirs: theirs.content.clone(),
+                    paths,
+                    reasons,
+                    // If mine is shown it will be sent, and theirs is in the server's history.
+                    is_archived: shows_mine,
+                    ..record
+                })?;
+                Ok(shows_mine.then(|| (mine.cloned(), None)))
+            }
+        }
     }
 
     /// The newest of two rows: that which an outcome came with, and that which was held back.
@@ -381,17 +350,6 @@ pub(crate) fn is_tombstone(held: Option<&Row>, known: Option<&Known>) -> bool {
         Some(held) => held.state == RowState::Deleted,
         None => known.is_some_and(|known| known.hash.is_none()),
     }
-}
-
-/// Where the conflicts are, and why.
-fn described(conflicts: &[Conflict<'_>]) -> Vec<(String, String)> {
-    conflicts.iter().map(|conflict| (conflict.path.clone(), conflict.reason.code().to_owned())).collect()
-}
-
-/// Paths within the limits of the protocol.
-fn bounded(paths: impl IntoIterator<Item = String>) -> Vec<String> {
-    let fits = |path: &String| path.len() <= limits::NOTE_BYTES_MAX;
-    paths.into_iter().filter(fits).take(limits::PATHS_MAX).collect()
 }
 
 /// The version of the rules as the number that travels.

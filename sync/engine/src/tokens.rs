@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use keepwell_protocol::{Blob, BlobToken, Body};
 use memchr::memmem;
 
-/// Bodies in which a text stands for each token, as merging and its rules expect one there.
-#[derive(Default)]
-pub(crate) struct Texts(BTreeMap<String, BlobToken>);
+/// Bodies in which a text stands for each token, as FHIR has one there and whoever reads it expects.
+#[derive(Debug, Default)]
+pub struct Texts(BTreeMap<String, BlobToken>);
 
 impl Texts {
     /// A body with texts.
-    pub(crate) fn put(&mut self, body: &Body) -> Vec<u8> {
+    #[must_use]
+    pub fn put(&mut self, body: &Body) -> Vec<u8> {
         let bytes = body.as_bytes();
         let (mut out, mut copied) = (Vec::with_capacity(bytes.len()), 0);
         for (place, token) in BlobToken::all(bytes).unwrap_or_default() {
@@ -30,7 +31,8 @@ impl Texts {
     }
 
     /// A body with the tokens again.
-    pub(crate) fn take_back(&self, bytes: Vec<u8>) -> Vec<u8> {
+    #[must_use]
+    pub fn take_back(&self, bytes: Vec<u8>) -> Vec<u8> {
         let mut bytes = bytes;
         for (text, token) in &self.0 {
             while let Some(start) = memmem::find(&bytes, text.as_bytes()) {

@@ -6,6 +6,10 @@
 //!
 //! Invariant: a token is written in one way only, so that a body with it has one hash.
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::document::Document;
@@ -65,6 +69,33 @@ impl BlobToken {
             found.push((place, token));
         }
         Some(found)
+    }
+
+    /// The token for a text of base64, and the content that it names: what the text stands for, or the text itself
+    /// where that would be spelled in another way.
+    ///
+    /// ```
+    /// use keepwell_protocol::BlobToken;
+    /// let (token, content) = BlobToken::of(b"c2Nhbg==");
+    /// assert_eq!((&*content, token.text), (&b"scan"[..], false));
+    /// assert_eq!(token.text_of(content.into_owned()), b"c2Nhbg==");
+    /// let (token, content) = BlobToken::of(b"c2Nh bg==");
+    /// assert_eq!((&*content, token.text), (&b"c2Nh bg=="[..], true));
+    /// ```
+    #[must_use]
+    pub fn of(text: &[u8]) -> (Self, Cow<'_, [u8]>) {
+        let content =
+            STANDARD.decode(text).ok().filter(|content| STANDARD.encode(content).as_bytes() == text);
+        let is_text = content.is_none();
+        let content = content.map_or(Cow::Borrowed(text), Cow::Owned);
+        let blob = Blob { sha256: Hash::of(&content), size: content.len() as u64 };
+        (Self { blob, text: is_text }, content)
+    }
+
+    /// The text that stood where the token stands, from its content.
+    #[must_use]
+    pub fn text_of(&self, content: Vec<u8>) -> Vec<u8> {
+        if self.text { content } else { STANDARD.encode(content).into_bytes() }
     }
 }
 

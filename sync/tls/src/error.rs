@@ -198,6 +198,7 @@ impl Error {
         match tls_error(error) {
             Some(rustls::Error::PeerIncompatible(_)) => Self::Protocol,
             Some(rustls::Error::AlertReceived(alert)) => Self::of_alert(*alert),
+            Some(rustls::Error::InvalidCertificate(error)) => Self::Refused(Refusal::of_certificate(error)),
             _ => Self::Connection,
         }
     }
@@ -221,6 +222,20 @@ impl Error {
 }
 
 impl Refusal {
+    /// What a judgement by authorities alone means.
+    fn of_certificate(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::WrongTime,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                Self::WrongName
+            }
+            _ => Self::Untrusted,
+        }
+    }
+
     /// The stable number of this refusal.
     #[must_use]
     pub fn code(&self) -> u16 {

@@ -31,7 +31,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::{Address, ClientSettings, Error, Pinning};
+use crate::{Address, AuthoritySettings, ClientSettings, Error, Pinning};
 
 /// The longest head of an answer in bytes. hyper looks at it before it reads on, so that twice as much may come.
 const HEAD_MAX_BYTES: usize = 64 * 1024;
@@ -64,7 +64,8 @@ impl Default for HttpLimits {
 /// A client of one server. Keeps one connection open between requests; requests at the same time have their own.
 pub struct HttpClient {
     tls: TlsConnector,
-    pinning: Arc<Pinning>,
+    /// None for a server without pins.
+    pinning: Option<Arc<Pinning>>,
     address: Address,
     host: HeaderValue,
     limits: HttpLimits,
@@ -76,8 +77,8 @@ type Idle = Arc<Mutex<Option<Connection>>>;
 
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    /// The number of the pin set that its server was judged by.
-    pin_set: u64,
+    /// The number of the pin set that its server was judged by; none without pins.
+    pin_set: Option<u64>,
 }
 
 impl HttpClient {
@@ -86,9 +87,34 @@ impl HttpClient {
     /// # Errors
     /// As [`ClientSettings::build`].
     pub fn new(settings: &ClientSettings, address: Address, limits: HttpLimits) -> Result<Self, Error> {
-        let host = HeaderValue::try_from(address.to_string()).map_err(|_| Error::Address)?;
         let tls = TlsConnector::from(settings.build()?);
-        Ok(Self { tls, pinning: settings.pinning.clone(), address, host, limits, idle: Idle::default() })
+        Self::over(tls, Some(settings.pinning.clone()), address, limits)
+    }
+
+    /// A client of a server of somebody else at `address`, judged by its certificate alone.
+    ///
+    /// # Errors
+    /// As [`AuthoritySettings::build`].
+    pub fn unpinned(
+        settings: &AuthoritySettings,
+        address: Address,
+        limits: HttpLimits,
+    ) -> Result<Self, Error> {
+        Self::over(TlsConnector::from(settings.build()?), None, address, limits)
+    }
+
+    fn over(
+        tls: TlsConnector,
+        pinning: Option<Arc<Pinning>>,
+        address: Address,
+        limits: HttpLimits,
+    ) -> Result<Self, Error> {
+        let host = HeaderValue::try_from(address.to_string()).map_err(|_| Error::Address)?;
+        Ok(Self { tls, pinning, address, host, limits, idle: Idle::default() })
+    }
+
+    fn pin_set(&self) -> Option<u64> {
+        self.pinning.as_ref().map(|pinning| pinning.current().number)
     }
 
     /// Sends a request whose target is a path, with a query perhaps, and gives the answer once its head is there.
@@ -157,12 +183,12 @@ impl HttpClient {
     /// The connection that waits, if it was judged by the pins of now. Another one is closed.
     fn waiting(&self) -> Option<Connection> {
         let waiting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-        waiting.filter(|connection| connection.pin_set == self.pinning.current().number)
+        waiting.filter(|connection| connection.pin_set == self.pin_set())
     }
 
     async fn connect(&self) -> Result<Connection, Error> {
         // Read before the handshake: pins that change meanwhile make the connection older than it is, not newer.
-        let pin_set = self.pinning.current().number;
+        let pin_set = self.pin_set();
         let sender = within(self.limits.connect, async {
             let failed = |error: std::io::Error| Error::of_connection(&error);
             let stream =

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod authorities;
 mod authority;
 mod base32;
 mod certificate_request;
@@ -32,6 +33,7 @@ pub use rustls::pki_types::{CertificateDer, UnixTime};
 pub use rustls::time_provider::TimeProvider;
 
 pub use address::Address;
+pub use authorities::AuthoritySettings;
 pub use authority::{AUTHORITY_LIFETIME_MAX, Authority, BACKDATED, IssuedDevice, LEAF_LIFETIME_MAX, Purpose};
 pub use certificate_request::{CertificateRequest, REQUEST_MAX_BYTES};
 pub use client::ClientSettings;

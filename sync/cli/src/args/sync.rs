@@ -2,21 +2,53 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-/// Enrol this store with a server, with the invitation of its operator; what is in the store will be sent
+/// Enrol this store with a server, with the invitation of its operator, or let it sync with any FHIR R4 server; what
+/// is in the store will be sent
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   keepwell enrol --invitation invitation.txt --name 'tablet of ward 3'
-  keepwell enrol < invitation.txt")]
+  keepwell enrol < invitation.txt
+  keepwell enrol --fhir https://host/fhir --token token.txt --authority ca.pem --search 'Patient/7/$everything'")]
 pub(crate) struct EnrolArgs {
     /// The file with the invitation; `-` is standard input
-    #[arg(long, value_name = "FILE", default_value = "-")]
+    #[arg(long, value_name = "FILE", default_value = "-", conflicts_with = "fhir")]
     pub(crate) invitation: PathBuf,
     /// What the device is called in the operator's list [default: the name of this machine]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "fhir")]
     pub(crate) name: Option<String>,
+    /// The address of a FHIR server that is none of Keepwell's; again, to change what follows
+    #[arg(long, value_name = "URL", requires = "authority", requires = "search")]
+    pub(crate) fhir: Option<String>,
+    /// The file with the bearer token for it; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "fhir")]
+    pub(crate) token: Option<PathBuf>,
+    /// The file with the certificates, in PEM, that may vouch for it
+    #[arg(long, value_name = "FILE", requires = "fhir")]
+    pub(crate) authority: Option<PathBuf>,
+    /// What is held of it: `Patient?active=true`, `Patient/7/*`, `Patient/7/$everything`; several times
+    #[arg(long, value_name = "SEARCH", requires = "fhir")]
+    pub(crate) search: Vec<String>,
+    /// What is written to it
+    #[arg(long, value_enum, default_value_t, requires = "fhir")]
+    pub(crate) writes: WritesArg,
+    /// Accept TLS 1.2 from it
+    #[arg(long, requires = "fhir")]
+    pub(crate) tls12: bool,
+}
+
+/// What is written to a FHIR server.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub(crate) enum WritesArg {
+    /// Nothing
+    Never,
+    /// Edits, if the server refuses writes on versions that were overtaken
+    #[default]
+    Guarded,
+    /// Edits, whatever the server does: I know that another one's write may be overwritten
+    Consented,
 }
 
 /// Send what was saved here and fetch what is new

@@ -3,12 +3,18 @@
 use std::io::Write;
 use std::time::Duration;
 
-use keepwell_client::{Cancel, Client, ClientOptions, Conflict, Report, Resolution, SyncExtension};
+use keepwell_client::{
+    Cancel, Client, ClientOptions, Conflict, FhirClient, FhirServer, Progress, Report, Resolution,
+    SearchError, SyncExtension, Writes,
+};
+use keepwell_protocol::Secret;
 use keepwell_store::Store;
 use keepwell_tls::Invitation;
 use serde_json::{Value, json};
 
-use crate::args::{ConflictsCommand, ConflictsResolveArgs, ConflictsShowArgs, EnrolArgs, SyncArgs};
+use crate::args::{
+    ConflictsCommand, ConflictsResolveArgs, ConflictsShowArgs, EnrolArgs, SyncArgs, WritesArg,
+};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 use crate::output::{Table, grouped, size};
@@ -17,6 +23,9 @@ use crate::output::{Table, grouped, size};
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) fn enrol(context: &Context, args: &EnrolArgs) -> Result<()> {
+    if let Some(address) = &args.fhir {
+        return attach(context, args, address);
+    }
     let text = zeroize::Zeroizing::new(super::read(&args.invitation)?);
     let invitation = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<Invitation>().ok());
     let invitation = invitation.ok_or(Failure::Usage("the file holds no invitation"))?;
@@ -32,35 +41,88 @@ pub(super) fn enrol(context: &Context, args: &EnrolArgs) -> Result<()> {
     })
 }
 
-pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
-    with_client(context, |client| {
-        if args.watch {
-            let background = client.start()?;
-            while !background.is_over() {
-                std::thread::sleep(LOOK);
-            }
-            return Ok(background.stop()?);
-        }
-        let bar = crate::progress::bar("syncing", None);
-        let report = client.sync(&Cancel::default(), &mut |progress| {
-            bar.set_message(format!("{} rows, {}", grouped(progress.rows), size(progress.received_bytes)));
-        });
-        bar.finish_and_clear();
-        let report = report?;
-        let conflicts = client.status()?.conflicts;
+/// Lets the store sync with a plain FHIR server.
+fn attach(context: &Context, args: &EnrolArgs, address: &str) -> Result<()> {
+    let searches = args.search.iter().map(|search| search.parse()).collect::<std::result::Result<_, _>>();
+    let searches = searches.map_err(|_: SearchError| {
+        Failure::Usage(
+            "a search is like Patient?active=true, Patient/7/* or Patient/7/$everything, without _sort",
+        )
+    })?;
+    let authority = args.authority.as_deref().ok_or(Failure::Usage("--authority is missing"))?;
+    let mut server = FhirServer::new(address, super::read(authority)?, searches);
+    if let Some(path) = &args.token {
+        let token = zeroize::Zeroizing::new(super::read(path)?);
+        let text = std::str::from_utf8(&token).map_err(|_| Failure::Usage("the file holds no token"))?;
+        server.token = Some(Secret::new(text.trim().to_owned()));
+    }
+    server.allow_tls12 = args.tls12;
+    server.writes = match args.writes {
+        WritesArg::Never => Writes::Never,
+        WritesArg::Guarded => Writes::Guarded,
+        WritesArg::Consented => Writes::Consented,
+    };
+    with_store(context, |store, sync| {
+        fhir_client(context, store, sync)?.attach(&server)?;
         context.out.show(
-            || {
-                let mut value = report_json(&report);
-                value["conflicts"] = conflicts.into();
-                value
-            },
-            |out| tell(&report, conflicts, out),
-        )?;
-        match report.last_problem {
-            Some(code) => Err(Failure::Unmet(code)),
-            None => Ok(()),
-        }
+            || json!({ "fhir": address }),
+            |out| writeln!(out, "This store syncs with {address}. `keepwell sync` sends and fetches."),
+        )
     })
+}
+
+pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
+    with_store(context, |store, sync| {
+        let client = client(context, store.clone(), sync.clone())?;
+        if client.status()?.fhir_server.is_none() {
+            return sync_enrolled(context, args, &client);
+        }
+        let client = fhir_client(context, store, sync)?;
+        if args.watch {
+            return Ok(client.watch(&Cancel::default())?);
+        }
+        let report = with_bar(|progress| client.sync(&Cancel::default(), progress))?;
+        show_report(context, &report, client.status()?.conflicts)
+    })
+}
+
+fn sync_enrolled(context: &Context, args: &SyncArgs, client: &Client) -> Result<()> {
+    if args.watch {
+        let background = client.start()?;
+        while !background.is_over() {
+            std::thread::sleep(LOOK);
+        }
+        return Ok(background.stop()?);
+    }
+    let report = with_bar(|progress| client.sync(&Cancel::default(), progress))?;
+    show_report(context, &report, client.status()?.conflicts)
+}
+
+/// Syncs, and shows how far it is.
+fn with_bar<E>(
+    sync: impl FnOnce(&mut dyn FnMut(&Progress)) -> std::result::Result<Report, E>,
+) -> std::result::Result<Report, E> {
+    let bar = crate::progress::bar("syncing", None);
+    let report = sync(&mut |progress| {
+        bar.set_message(format!("{} rows, {}", grouped(progress.rows), size(progress.received_bytes)));
+    });
+    bar.finish_and_clear();
+    report
+}
+
+fn show_report(context: &Context, report: &Report, conflicts: u64) -> Result<()> {
+    context.out.show(
+        || {
+            let mut value = report_json(report);
+            value["conflicts"] = conflicts.into();
+            value
+        },
+        |out| tell(report, conflicts, out),
+    )?;
+    match report.last_problem {
+        Some(code) => Err(Failure::Unmet(code)),
+        None => Ok(()),
+    }
 }
 
 pub(super) fn status(context: &Context) -> Result<()> {
@@ -76,17 +138,29 @@ pub(super) fn status(context: &Context) -> Result<()> {
                     "device": device, "tenant": status.tenant.as_ref().map(ToString::to_string),
                     "pending": status.pending, "conflicts": status.conflicts, "scopes": status.scopes,
                     "hydrating": status.hydrating, "met": met, "lease_until": until,
+                    "fhir": status.fhir_server, "unavailable": status.unavailable,
                 })
             },
             |out| {
-                let Some(device) = &device else { return writeln!(out, "This store is not enrolled.") };
-                writeln!(out, "Device {device}")?;
+                match (&device, &status.fhir_server) {
+                    (Some(device), _) => writeln!(out, "Device {device}")?,
+                    (None, Some(server)) => writeln!(out, "Syncs with {server}")?,
+                    (None, None) => return writeln!(out, "This store is not enrolled."),
+                }
                 writeln!(
                     out,
                     "{} edits wait, {} conflicts to look at",
                     grouped(status.pending),
                     status.conflicts
                 )?;
+                if status.fhir_server.is_some() {
+                    writeln!(
+                        out,
+                        "{} resources disappeared there and are hidden",
+                        grouped(status.unavailable)
+                    )?;
+                    return writeln!(out, "server last met: {}", text(met.clone()));
+                }
                 writeln!(out, "{} scopes, {} of them on their way", status.scopes, status.hydrating)?;
                 writeln!(out, "server last met: {}", text(met.clone()))?;
                 writeln!(out, "works without it until: {}", text(until.clone()))
@@ -222,11 +296,22 @@ fn tell(report: &Report, conflicts: u64, out: &mut dyn Write) -> std::io::Result
 
 /// Runs `work` with a client of the store, then closes it.
 fn with_client(context: &Context, work: impl FnOnce(&Client) -> Result<()>) -> Result<()> {
+    with_store(context, |store, sync| work(&client(context, store, sync)?))
+}
+
+fn client(context: &Context, store: Store, sync: SyncExtension) -> Result<Client> {
+    Ok(Client::new(store, sync, ClientOptions::new(context.actor()?)))
+}
+
+fn fhir_client(context: &Context, store: Store, sync: SyncExtension) -> Result<FhirClient> {
+    Ok(FhirClient::new(store, sync, ClientOptions::new(context.actor()?)))
+}
+
+/// Runs `work` with the store, then closes it.
+fn with_store(context: &Context, work: impl FnOnce(Store, SyncExtension) -> Result<()>) -> Result<()> {
     let sync = SyncExtension::new();
     let store: Store = context.unlocked_to_sync(&sync)?;
-    let client = Client::new(store.clone(), sync, ClientOptions::new(context.actor()?));
-    let done = work(&client);
-    drop(client);
+    let done = work(store.clone(), sync);
     // After a wipe there is nothing to close; a lease that is over has closed it.
     let closed = store.lock();
     done?;

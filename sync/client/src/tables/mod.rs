@@ -3,6 +3,7 @@
 mod blob;
 mod conflict;
 mod edit;
+mod fhir;
 mod mutation;
 mod resource;
 mod scope;
@@ -11,7 +12,7 @@ mod stage;
 
 pub(crate) use self::edit::BaseContent;
 pub(crate) use self::resource::Entry;
-pub(crate) use self::setting::{ADOPTED, DEVICE, KEY, LEASE, LIFE, MET, STATE};
+pub(crate) use self::setting::{ADOPTED, DEVICE, FHIR, FHIR_STATE, KEY, LEASE, LIFE, MET, STATE};
 
 use keepwell_protocol::ResourceKey;
 use keepwell_store::{Connection, Error, Result};

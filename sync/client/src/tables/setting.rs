@@ -12,6 +12,10 @@ pub(crate) const STATE: &str = "state";
 pub(crate) const DEVICE: &str = "device";
 /// The private key of this device, as PKCS #8.
 pub(crate) const KEY: &str = "key";
+/// The plain FHIR server that this device syncs with.
+pub(crate) const FHIR: &str = "fhir";
+/// The own values of the engine of that.
+pub(crate) const FHIR_STATE: &str = "fhir-state";
 /// Up to which change the resources that were there before the enrolment have been noted.
 pub(crate) const ADOPTED: &str = "adopted";
 /// The life of the store in which it was last synced.
@@ -45,7 +49,7 @@ impl Tables<'_> {
     /// Whether edits are to be noted.
     pub(crate) fn is_enrolled(&self) -> Result<bool> {
         let mut statement = self.connection.prepare_cached(
-            "-- Tables::is_enrolled\nSELECT EXISTS (SELECT 1 FROM sync_setting WHERE name = 'device')",
+            "-- Tables::is_enrolled\nSELECT EXISTS (SELECT 1 FROM sync_setting WHERE name IN ('device', 'fhir'))",
         )?;
         Ok(statement.query_row([], |row| row.get(0))?)
     }

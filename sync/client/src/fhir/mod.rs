@@ -1,0 +1,11 @@
+//! Sync with a plain FHIR server: the engine of `keepwell-plain`, the store and HTTP together.
+
+mod client;
+mod driver;
+mod http;
+mod record;
+mod replica;
+
+pub use client::FhirClient;
+pub use record::FhirServer;
+pub(crate) use record::address_of;
