@@ -3,7 +3,7 @@
 //! A [`Scanner`] moves forward over tokens and never allocates. It is stricter than the grammar in one point:
 //! an escaped surrogate without its partner is refused, since it stands for no text at all.
 
-use crate::string::{hex4, is_high_surrogate, is_low_surrogate};
+use crate::string::{decode_escape, hex4, is_high_surrogate, is_low_surrogate};
 use crate::syntax::{SyntaxError, SyntaxErrorKind as Kind};
 use crate::word::{below, equal_to, find};
 
@@ -93,6 +93,39 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         Ok(Text { start, end: self.at - 1, has_escape })
+    }
+
+    /// As [`Self::string`]; if it has escapes, its text without them is in `decoded` then. One search does for both.
+    #[inline(always)]
+    pub(crate) fn decoded_string(&mut self, decoded: &mut Vec<u8>) -> Result<Text, Stop> {
+        self.at += 1;
+        let start = self.at;
+        self.skip_plain();
+        let has_escape = self.bytes.get(self.at) != Some(&b'"');
+        if has_escape {
+            self.decode_rest_of_string(start, decoded)?;
+        }
+        self.at += 1;
+        Ok(Text { start, end: self.at - 1, has_escape })
+    }
+
+    /// As [`Self::rest_of_string`], of a string that begins at `start`.
+    fn decode_rest_of_string(&mut self, start: usize, decoded: &mut Vec<u8>) -> Result<(), Stop> {
+        decoded.clear();
+        let mut plain = start;
+        loop {
+            decoded.extend_from_slice(&self.bytes[plain..self.at]);
+            let end = self.at;
+            match self.bytes.get(end) {
+                Some(b'"') => return Ok(()),
+                Some(b'\\') => self.escape()?,
+                Some(_) => return Err(self.stop(end, Kind::ControlCharacter)),
+                None => return Err(self.unexpected()),
+            }
+            decode_escape(&self.bytes[end + 1..self.at], decoded);
+            plain = self.at;
+            self.skip_plain();
+        }
     }
 
     /// Moves to the closing quote from the first escape, or stops at what is no part of a string.

@@ -18,7 +18,7 @@ pub(crate) fn decode(raw: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends what one escape stands for; `rest` starts behind the backslash. Returns what follows the escape.
-fn decode_escape<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+pub(crate) fn decode_escape<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let plain = match rest[0] {
         b'b' => 0x08,
         b'f' => 0x0c,

@@ -10,7 +10,6 @@ use crate::reference::Reference;
 use crate::resource_type::ResourceType;
 use crate::scanner::{Stop, Text};
 use crate::span::Span;
-use crate::string::decode;
 use crate::visitor::Visitor;
 use crate::walker::{ATTACHMENT_INLINE_BYTES, IdentifierSpan, ReferenceSpan};
 
@@ -76,7 +75,7 @@ impl<V: Visitor> Pass<'_, '_, V> {
     pub(crate) fn primitive(&mut self, kind: Primitive, element: &Element) -> Result<(), Stop> {
         match self.json.scanner.peek() {
             b'"' => {
-                let text = self.json.scanner.string()?;
+                let text = self.json.scanner.decoded_string(&mut self.scratch.decoded)?;
                 self.text(kind, element, text);
                 Ok(())
             }
@@ -119,6 +118,7 @@ impl<V: Visitor> Pass<'_, '_, V> {
         }
     }
 
+    /// The string that was read last.
     #[inline(always)]
     fn text(&mut self, kind: Primitive, element: &Element, text: Text) {
         let bytes = self.json.scanner.bytes;
@@ -126,9 +126,7 @@ impl<V: Visitor> Pass<'_, '_, V> {
         if !text.has_escape {
             return self.check_text(kind, element, text, raw);
         }
-        let mut decoded = std::mem::take(&mut self.scratch.decoded);
-        decoded.clear();
-        decode(raw, &mut decoded);
+        let decoded = std::mem::take(&mut self.scratch.decoded);
         self.check_text(kind, element, text, &decoded);
         self.scratch.decoded = decoded;
     }
