@@ -44,7 +44,7 @@ pub use extension::{Attachment, Changed, Current, Extension, Transaction, View};
 pub use history::{HISTORY_PAGE_MAX, HistoryEntry, HistoryPage, HistoryQuery};
 pub use id_key::IdKey;
 pub use import::{
-    COMMIT_BYTES_MAX, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError,
+    COMMIT_BYTES_MAX, IMPORT_BATCH, ImportOptions, ImportProgress, ImportReport, ImportSource, OnError,
     REFUSALS_LISTED_MAX, Refusal,
 };
 pub use index::IndexProgress;

@@ -12,6 +12,7 @@ use clap::builder::styling::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use keepwell_fhir::{Instant, ResourceType};
+use keepwell_store::IMPORT_BATCH;
 use keepwell_store::audit::{Action, Outcome};
 
 pub(crate) use self::serve::{ServeArgs, ServeCommand, ServePlace, ServeTokenArgs};
@@ -185,7 +186,7 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     pub(crate) from_start: bool,
     /// Resources of one commit
-    #[arg(long, value_name = "N", default_value_t = 3_000)]
+    #[arg(long, value_name = "N", default_value_t = IMPORT_BATCH)]
     pub(crate) batch: usize,
 }
 

@@ -36,6 +36,9 @@ pub const REFUSALS_LISTED_MAX: usize = 1_000;
 /// Bytes of stored bodies after which a commit is due, whatever [`ImportOptions::batch`] says.
 pub const COMMIT_BYTES_MAX: usize = 8 << 20;
 
+/// Resources of one commit, unless told otherwise: more are hardly faster, and each waits in memory.
+pub const IMPORT_BATCH: usize = 2_500;
+
 /// How long a transaction stays open for a source that is slower than the writer: others wait to write meanwhile.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -81,7 +84,7 @@ impl Default for ImportOptions {
             resume: true,
             on_error: OnError::Stop,
             accept_invalid: false,
-            batch: 3_000,
+            batch: IMPORT_BATCH,
             cancel: None,
         }
     }
