@@ -1,5 +1,6 @@
 //! A sync server for the tests of those that sync with one.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const INVITATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// A sync server of the tenant "clinic" on a free port of loopback, with TLS and an encrypted store of its own, that
 /// ends with this value. Panics where a server would say what is wrong.
 pub struct Clinic {
-    server: Server,
+    server: Option<Server>,
     token: String,
     folder: TempDir,
 }
@@ -23,22 +24,35 @@ impl Clinic {
     #[must_use]
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("there is a place for temporary files");
-        let place = folder.path().display();
-        let text = format!(
-            "tenant = 'clinic'\ndata = '{place}/data'\nkeychain = 'file:{place}/keys'\nlisten = '127.0.0.1:0'\naddress = '127.0.0.1'\nlog = 'error'\n"
-        );
-        let config = Config::parse(&text, []).expect("the configuration is sound");
+        let config = Self::config(folder.path(), "127.0.0.1:0");
         prepare(&config).expect("a server can be made here");
         let tokens = Tokens::open(&config.data).expect("the folder was just made");
         let token = tokens.issue("reader", TokenUse::Fhir).expect("the folder was just made").to_string();
         let server = Server::start(config).expect("the server starts");
-        Self { server, token, folder }
+        Self { server: Some(server), token, folder }
+    }
+
+    /// The configuration of a server whose data lies in `folder`, and which listens there.
+    #[must_use]
+    pub fn config(folder: &Path, listen: &str) -> Config {
+        let place = folder.display();
+        let text = format!(
+            "tenant = 'clinic'\ndata = '{place}/data'\nkeychain = 'file:{place}/keys'\nlisten = '{listen}'\naddress = '127.0.0.1'\nlog = 'error'\n"
+        );
+        Config::parse(&text, []).expect("the configuration is sound")
+    }
+
+    /// Stops the server, for another process to go on with its data; where it listened.
+    pub fn stop(&mut self) -> SocketAddr {
+        let address = self.server().address();
+        self.server = None;
+        address
     }
 
     /// The server itself.
     #[must_use]
     pub fn server(&self) -> &Server {
-        &self.server
+        self.server.as_ref().expect("it was not stopped")
     }
 
     /// The bearer token of a FHIR client, the user "reader".
@@ -57,16 +71,16 @@ impl Clinic {
     pub fn grant(&self, user: &str, patient: &str) {
         let user = user.parse().expect("a user is named as FHIR names ids");
         let scope = format!("Patient/{patient}").parse().expect("a scope of a patient");
-        self.server.operator().grant(&user, &scope, Access::Write).expect("the backend works");
+        self.server().operator().grant(&user, &scope, Access::Write).expect("the backend works");
     }
 
     /// An invitation for a device of `user`.
     #[must_use]
     pub fn invitation(&self, user: &str) -> Invitation {
         let user = user.parse().expect("a user is named as FHIR names ids");
-        let made = self.server.operator().invite(&user, INVITATION_LIFETIME);
+        let made = self.server().operator().invite(&user, INVITATION_LIFETIME);
         let mut invitation = made.expect("the backend works");
-        let address = format!("https://{}", self.server.address());
+        let address = format!("https://{}", self.server().address());
         invitation.address = address.parse().expect("an address with the port that was free");
         invitation
     }
@@ -80,7 +94,7 @@ impl Clinic {
 
     /// Orders every device to destroy its store when it is here next.
     pub fn wipe_devices(&self) {
-        let operator = self.server.operator();
+        let operator = self.server().operator();
         for device in operator.devices().expect("the backend works") {
             operator.wipe(&device.id).expect("the device is known");
         }
