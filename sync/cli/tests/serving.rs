@@ -84,6 +84,10 @@ fn the_first_run_shows_token_and_invitation_once_and_sigterm_ends_it() {
     assert!(made["token"].as_str().unwrap().starts_with("keepwell_"));
     assert_eq!(desk.json(["serve", "token", "dr.jones", "--config", config, "--revoke"])["revoked"], 1);
     desk.fails(4, 497, ["serve", "token", "dr.jones", "--config", config, "--revoke"]);
+    let made = desk.json(["serve", "token", "dashboard", "--config", config, "--read-only"]);
+    assert!(made["token"].as_str().unwrap().starts_with("keepwell_"));
+    let kept = std::fs::read_to_string(desk.path("data/tokens.json")).unwrap();
+    assert!(kept.contains("fhir-read"), "{kept}");
 }
 
 #[test]
@@ -221,5 +225,93 @@ fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
     // An invitation counts once.
     let other = Desk::initialised();
     other.fails(4, 434, ["enrol", "--invitation", invitation, "--name", "copy"]);
+    running.stop();
+}
+
+/// Two stores that edited the same flags apart from each other: the first one's edits lost.
+fn in_conflict(desk: &Desk, other: &Desk, ids: &[&str]) {
+    let flag = |id: &str, text: &str| {
+        format!(
+            r#"{{"resourceType":"Flag","id":"{id}","status":"active","code":{{"text":"{text}"}},"subject":{{"display":"p1"}}}}"#
+        )
+    };
+    let save = |desk: &Desk, text: &str| {
+        let lines: Vec<String> = ids.iter().map(|id| flag(id, text)).collect();
+        desk.ok(["import", desk.write(&format!("{text}.ndjson"), &lines.join("\n"))]);
+    };
+    save(desk, "old");
+    first_sync(desk);
+    other.ok(["sync"]);
+    save(other, "cat");
+    other.ok(["sync"]);
+    save(desk, "dog");
+    desk.ok(["sync"]);
+}
+
+#[test]
+fn conflicts_are_listed_shown_and_decided() {
+    let server = Desk::new();
+    let (running, listens, _) = serve_first(&server);
+    let plain = Plain::of(&server, &listens);
+    let (desk, other) = (Desk::initialised(), Desk::initialised());
+    plain.enrol(&desk, "Flag", &[]);
+    plain.enrol(&other, "Flag", &[]);
+    in_conflict(&desk, &other, &["f1", "f2", "f3", "f4"]);
+
+    let listed = desk.json(["conflicts", "list"]);
+    let id_of = |resource: &str| {
+        let found = listed.as_array().unwrap().iter().find(|conflict| conflict["resource"] == resource);
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(listed.as_array().map(Vec::len), Some(4));
+    let table = desk.ok(["conflicts", "list"]);
+    let ids = ["f1", "f2", "f3", "f4"].map(|id| id_of(&format!("Flag/{id}")));
+    assert!(ids.iter().all(|id| table.contains(id.as_str())) && table.contains("Flag/f3"), "{table}");
+
+    // The beginning of an id is enough, if it is that of one alone.
+    let mut begins = (1..=ids[0].len()).map(|end| &ids[0][..end]);
+    let short = begins.find(|begin| ids.iter().filter(|id| id.starts_with(begin)).count() == 1).unwrap();
+    let shown = desk.json(["conflicts", "show", short]);
+    let text = |side: &str| shown[side]["code"]["text"].as_str().unwrap();
+    assert_eq!((text("base"), text("mine"), text("theirs")), ("old", "dog", "cat"));
+    assert_eq!((&shown["resource"], &shown["kind"]), (&"Flag/f1".into(), &"conflict".into()));
+    assert!(desk.ok(["conflicts", "show", short]).contains("\nmine\n{"));
+    for wrong in [
+        &["conflicts", "show", ""][..],
+        &["conflicts", "show", "none"],
+        &["conflicts", "resolve", short],
+        &["conflicts", "resolve", short, "--take-mine", "--delete"],
+    ] {
+        assert_eq!(desk.run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+
+    let mut edited: Value = shown["mine"].clone();
+    edited["id"] = "f3".into();
+    edited["code"]["text"] = "both".into();
+    let edited = desk.write("edited.json", &edited.to_string());
+    desk.ok(["conflicts", "resolve", short, "--keep-theirs"]);
+    desk.ok(["conflicts", "resolve", &ids[1], "--take-mine"]);
+    desk.ok(["conflicts", "resolve", &ids[2], "--with", edited]);
+    desk.ok(["conflicts", "resolve", &ids[3], "--delete"]);
+    assert_eq!(
+        desk.run(["conflicts", "resolve", &ids[3], "--delete"]).status.code(),
+        Some(2),
+        "it is decided"
+    );
+    assert_eq!(desk.json(["sync"])["conflicts"], 0);
+    assert_eq!(desk.json(["conflicts", "list"]).as_array().map(Vec::len), Some(0));
+
+    // What was decided is what everybody sees.
+    let third = Desk::initialised();
+    plain.enrol(&third, "Flag", &[]);
+    third.ok(["sync"]);
+    for (desk, id, text) in
+        [(&desk, "f1", "cat"), (&third, "f1", "cat"), (&third, "f2", "dog"), (&third, "f3", "both")]
+    {
+        assert_eq!(desk.json(["get", &format!("Flag/{id}")])["code"]["text"], text, "{id}");
+    }
+    for desk in [&desk, &third] {
+        assert_eq!(desk.run(["get", "Flag/f4"]).status.code(), Some(1));
+    }
     running.stop();
 }

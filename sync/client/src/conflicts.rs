@@ -54,6 +54,8 @@ pub enum Resolution {
     TakeMine,
     /// This content takes its place: the resource with its type and id, without `meta.versionId`.
     Edited(Vec<u8>),
+    /// The resource is deleted, whoever edited it.
+    Delete,
 }
 
 /// All that a person has to look at, oldest first.
@@ -86,7 +88,7 @@ pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolutio
             (Resolution::TakeMine, Some(mine)) => {
                 transaction.put(*kind, id.as_str(), mine.as_bytes(), false)?;
             }
-            (Resolution::TakeMine, None) => {
+            (Resolution::TakeMine, None) | (Resolution::Delete, _) => {
                 transaction.delete(*kind, id.as_str())?;
             }
             (Resolution::Edited(content), _) => {

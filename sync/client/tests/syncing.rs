@@ -93,21 +93,30 @@ fn edits_of_different_elements_made_offline_are_merged() {
     );
 }
 
+/// Two devices that edited one flag apart from each other: the second one's edit lost.
+fn in_conflict() -> (World, common::Device, common::Device) {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    one.save(&patient("p1", BORN));
+    one.save(&flag("f1", "p1", "old"));
+    one.sync();
+    two.sync();
+    one.save(&flag("f1", "p1", "cat"));
+    two.save(&flag("f1", "p1", "dog"));
+    one.sync();
+    two.sync();
+    (world, one, two)
+}
+
 #[test]
 fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
-    for resolution in
-        [Resolution::KeepTheirs, Resolution::TakeMine, Resolution::Edited(flag("f1", "p1", "both").into())]
-    {
-        let world = World::new();
-        let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
-        one.save(&patient("p1", BORN));
-        one.save(&flag("f1", "p1", "old"));
-        one.sync();
-        two.sync();
-        one.save(&flag("f1", "p1", "cat"));
-        two.save(&flag("f1", "p1", "dog"));
-        one.sync();
-        two.sync();
+    for resolution in [
+        Resolution::KeepTheirs,
+        Resolution::TakeMine,
+        Resolution::Edited(flag("f1", "p1", "both").into()),
+        Resolution::Delete,
+    ] {
+        let (world, one, two) = in_conflict();
         assert_eq!(two.read("Flag/f1").unwrap(), flag("f1", "p1", "cat"));
         let conflicts = two.client.conflicts().unwrap();
         let [conflict] = &conflicts[..] else { panic!("{} conflicts", conflicts.len()) };
@@ -126,28 +135,22 @@ fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
         two.sync();
         one.sync();
         let expected = match resolution {
-            Resolution::KeepTheirs => "cat",
-            Resolution::TakeMine => "dog",
-            Resolution::Edited(_) => "both",
+            Resolution::KeepTheirs => Some("cat"),
+            Resolution::TakeMine => Some("dog"),
+            Resolution::Edited(_) => Some("both"),
+            Resolution::Delete => None,
         };
-        assert_eq!(one.read("Flag/f1").unwrap(), flag("f1", "p1", expected));
-        assert_eq!(world.on_server("Flag/f1").unwrap(), flag("f1", "p1", expected));
+        let expected = expected.map(|text| flag("f1", "p1", text));
+        for seen in [one.read("Flag/f1"), two.read("Flag/f1"), world.on_server("Flag/f1")] {
+            assert_eq!(seen, expected);
+        }
         assert_eq!(two.client.status().unwrap().conflicts, 0);
     }
 }
 
 #[test]
 fn a_conflict_is_not_decided_on_what_has_moved_on() {
-    let world = World::new();
-    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
-    one.save(&patient("p1", BORN));
-    one.save(&flag("f1", "p1", "old"));
-    one.sync();
-    two.sync();
-    one.save(&flag("f1", "p1", "cat"));
-    two.save(&flag("f1", "p1", "dog"));
-    one.sync();
-    two.sync();
+    let (world, one, two) = in_conflict();
     let seen = two.client.conflicts().unwrap().remove(0);
     one.save(&flag("f1", "p1", "horse"));
     one.sync();

@@ -75,7 +75,7 @@ impl From<BodyFault> for Fault {
 async fn done(shared: &Arc<Shared>, path: String, request: Request) -> Result<Value, Fault> {
     match shared.bearer(request.headers()).map(|bearer| bearer.purpose) {
         Some(TokenUse::Operator) => {}
-        Some(TokenUse::Fhir) => return Err(Fault(StatusCode::FORBIDDEN, None)),
+        Some(TokenUse::Fhir | TokenUse::FhirRead) => return Err(Fault(StatusCode::FORBIDDEN, None)),
         None => return Err(Fault(StatusCode::UNAUTHORIZED, None)),
     }
     let (parts, body) = request.into_parts();

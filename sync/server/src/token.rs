@@ -36,6 +36,8 @@ pub(crate) const OPERATOR: &str = "operator";
 pub enum TokenUse {
     /// The FHIR interface, as its user.
     Fhir,
+    /// The FHIR interface, to read and to search.
+    FhirRead,
     /// The operator's calls, and the FHIR interface not at all.
     Operator,
 }

@@ -53,6 +53,7 @@ pub(crate) enum ServeCommand {
 #[command(after_help = "\
 Examples:
   keepwell serve token dr.jones
+  keepwell serve token dashboard --read-only
   keepwell serve token dr.jones --revoke")]
 pub(crate) struct ServeTokenArgs {
     /// Whom the audit trail names
@@ -60,6 +61,9 @@ pub(crate) struct ServeTokenArgs {
     pub(crate) holder: String,
     #[command(flatten)]
     pub(crate) place: ServePlace,
+    /// The token reads and searches, and changes nothing
+    #[arg(long, conflicts_with = "revoke")]
+    pub(crate) read_only: bool,
     /// Take back every token of the user
     #[arg(long)]
     pub(crate) revoke: bool,

@@ -122,6 +122,9 @@ pub(crate) struct ConflictsResolveArgs {
     /// The edit that lost takes its place
     #[arg(long, group = "decision")]
     pub(crate) take_mine: bool,
+    /// The resource is deleted, whoever edited it
+    #[arg(long, group = "decision")]
+    pub(crate) delete: bool,
     /// This resource takes its place; `-` is standard input
     #[arg(long, group = "decision", value_name = "FILE")]
     pub(crate) with: Option<PathBuf>,

@@ -104,7 +104,8 @@ fn token(context: &Context, args: &ServeTokenArgs) -> Result<()> {
             .out
             .show(|| json!({ "revoked": revoked }), |out| writeln!(out, "{revoked} taken back"));
     }
-    let token = tokens.issue(&args.holder, TokenUse::Fhir)?;
+    let purpose = if args.read_only { TokenUse::FhirRead } else { TokenUse::Fhir };
+    let token = tokens.issue(&args.holder, purpose)?;
     context.out.show(
         || json!({ "token": token.as_str() }),
         |out| {

@@ -237,6 +237,7 @@ fn resolve(client: &Client, args: &ConflictsResolveArgs) -> Result<()> {
     let resolution = match &args.with {
         Some(path) => Resolution::Edited(super::read(path)?),
         None if args.take_mine => Resolution::TakeMine,
+        None if args.delete => Resolution::Delete,
         None => Resolution::KeepTheirs,
     };
     Ok(client.resolve(&find(client, &args.id)?, &resolution)?)

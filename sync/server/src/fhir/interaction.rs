@@ -26,6 +26,19 @@ pub(super) enum Interaction {
 }
 
 impl Interaction {
+    /// Whether it changes nothing, whatever is in it. A Bundle may hold anything.
+    pub(super) fn reads(&self) -> bool {
+        match self {
+            Self::Capabilities
+            | Self::Read(..)
+            | Self::Vread(..)
+            | Self::History(_)
+            | Self::Search(_)
+            | Self::PostedSearch(_) => true,
+            Self::Bundle | Self::Create(_) | Self::Update(..) | Self::Patch(..) | Self::Delete(..) => false,
+        }
+    }
+
     /// Reads a path relative to the base.
     pub(super) fn parse(method: &Method, path: &str) -> Result<Self, Failure> {
         let decoded = path.split('/').filter(|part| !part.is_empty()).map(decode).collect::<Option<Vec<_>>>();

@@ -72,6 +72,10 @@ fn user(shared: &Shared, headers: &HeaderMap, interaction: &Interaction) -> Resu
     }
     match shared.bearer(headers) {
         Some(bearer) if bearer.purpose == TokenUse::Fhir => Ok(bearer.user),
+        Some(bearer) if bearer.purpose == TokenUse::FhirRead && interaction.reads() => Ok(bearer.user),
+        Some(bearer) if bearer.purpose == TokenUse::FhirRead => {
+            Err(Failure::Http(StatusCode::FORBIDDEN, IssueType::Forbidden, "the token only reads"))
+        }
         Some(_) => {
             Err(Failure::Http(StatusCode::FORBIDDEN, IssueType::Forbidden, "the token is for other calls"))
         }

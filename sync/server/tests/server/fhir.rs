@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hyper::Request;
+use keepwell_server::TokenUse;
 use keepwell_tls::HttpClient;
 use serde_json::{Value, json};
 
@@ -266,6 +267,32 @@ fn nobody_reads_or_writes_without_a_token_of_their_own() {
         assert_eq!(reply.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
     }
     assert_eq!(ask(None, "/fhir/metadata").status, 200);
+}
+
+#[test]
+fn a_token_that_only_reads_changes_nothing() {
+    let world = World::new();
+    let id = Client::new(&world).create(&patient("Ada"));
+    let token = world.token_for("dashboard", TokenUse::FhirRead);
+    let reader = Client { token, ..Client::new(&world) };
+    for path in ["/Patient".to_owned(), format!("/Patient/{id}"), format!("/Patient/{id}/_history")] {
+        assert_eq!(reader.get(&path).status, 200, "{path}");
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(reader.send("POST", "/Patient/_search", &form, "name=Ada").status, 200);
+    let batch = json!({ "resourceType": "Bundle", "type": "batch", "entry": [] });
+    let mut changed = patient("Eve");
+    changed["id"] = json!(id);
+    for (method, path, body) in [
+        ("POST", "/Patient".to_owned(), &patient("Eve")),
+        ("PUT", format!("/Patient/{id}"), &changed),
+        ("DELETE", format!("/Patient/{id}"), &json!({})),
+        ("POST", String::new(), &batch),
+    ] {
+        let refused = reader.write(method, &path, &[], body);
+        assert_eq!((refused.status, issue(&refused).as_str()), (403, "forbidden"), "{method} {path}");
+    }
+    assert_eq!(reader.get(&format!("/Patient/{id}")).json()["meta"]["versionId"], "1");
 }
 
 #[test]

@@ -73,8 +73,12 @@ impl World {
     }
 
     pub(crate) fn token(&self, user: &str) -> String {
+        self.token_for(user, TokenUse::Fhir)
+    }
+
+    pub(crate) fn token_for(&self, user: &str, purpose: TokenUse) -> String {
         let tokens = Tokens::open(&self.config.data).unwrap();
-        let token = tokens.issue(user, TokenUse::Fhir).unwrap().to_string();
+        let token = tokens.issue(user, purpose).unwrap().to_string();
         // The server looks at the file at most once a second.
         std::thread::sleep(Duration::from_millis(1_100));
         token
