@@ -32,6 +32,10 @@ demo *ARGS:
 bench +FILES:
     cargo run --release --locked --package keepwell -- bench store --json --data {{FILES}}
 
+# The figures of docs/bindings.md
+figures:
+    bindings/figures
+
 # Hostile calls of the C ABI under address sanitizer, from a seed on
 fuzz SEED CALLS:
     KEEPWELL_FUZZ_SEED={{SEED}} KEEPWELL_FUZZ_CALLS={{CALLS}} cargo test --locked --package keepwell-capi --test programs any_sequence

@@ -28,10 +28,13 @@ const PARTS: [(&str, &[&str]); 9] = [
 
 fn part(name: &str, file: &str) -> String {
     let inner = name.trim_start_matches(['<', '&', '(', '[']).trim_start_matches("mut ");
-    let begins = |beginning: &&str| inner.starts_with(*beginning) || file.starts_with(*beginning);
+    // Rust's symbols are all in the file of the last crate.
+    let is_rust = inner.contains("::");
+    let begins =
+        |beginning: &&str| inner.starts_with(*beginning) || (!is_rust && file.starts_with(*beginning));
     match PARTS.iter().find(|(_, beginnings)| beginnings.iter().any(begins)) {
         Some((part, _)) => (*part).to_owned(),
-        None if inner.contains("::") => inner.split("::").next().unwrap_or(inner).to_owned(),
+        None if is_rust => inner.split("::").next().unwrap_or(inner).to_owned(),
         None => "C without a known file".to_owned(),
     }
 }

@@ -158,45 +158,54 @@ fn the_journey_leaks_and_overruns_nothing() {
     assert!(said.contains("the journey held"), "{said}");
 }
 
+/// A Python program that finds the package and the library; warnings are errors.
+fn python() -> Command {
+    let mut program = Command::new("python3");
+    program
+        .args(["-W", "error"])
+        .env("PYTHONPATH", bindings().join("../python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
+    program
+}
+
 #[test]
 fn the_journey_holds_in_python() {
+    if is_there("python3") {
+        let package = bindings().join("../python");
+        succeeds(python().args(["-m", "unittest", "discover", "-s", "tests"]).current_dir(package));
+    }
+}
+
+#[test]
+fn the_examples_in_python_do_what_they_say() {
     if !is_there("python3") {
         return;
     }
-    let package = bindings().join("../python");
-    let mut tests = Command::new("python3");
-    tests
-        .args(["-W", "error", "-m", "unittest", "discover", "-s", "tests"])
-        .current_dir(&package)
-        .env("PYTHONPATH", ".")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
-    succeeds(&mut tests);
-
-    let scratch = tempfile::tempdir().unwrap();
-    let mut example = Command::new("python3");
-    example
-        .arg(package.join("examples/quick_start.py"))
-        .arg(scratch.path().join("store"))
-        .env("PYTHONPATH", &package)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
-    let said = succeeds(&mut example);
+    let (examples, scratch) = (bindings().join("../python/examples"), tempfile::tempdir().unwrap());
+    let said = succeeds(python().arg(examples.join("quick_start.py")).arg(scratch.path().join("quick")));
     assert!(said.contains("Example"), "{said}");
+
+    let records = scratch.path().join("records.ndjson");
+    let pulses = [(1, 60), (2, 110), (3, 85)].map(|(day, value)| {
+        format!(
+            r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://loinc.org","code":"8867-4"}}]}},"subject":{{"reference":"Patient/p"}},"effectiveDateTime":"2026-11-0{day}","valueQuantity":{{"value":{value},"unit":"/min"}}}}"#
+        )
+    });
+    std::fs::write(&records, pulses.join("\n")).unwrap();
+    let report = examples.join("report.py");
+    let said =
+        succeeds(python().arg(report).arg(scratch.path().join("report")).arg(records).args(["p", "8867-4"]));
+    // The lowest at the left, the highest at the right, the third in the middle.
+    let places: Vec<_> = said.lines().filter_map(|line| line.find('*')).collect();
+    assert!(places.len() == 3 && places[0] < places[2] && places[2] < places[1], "{said}");
 }
 
 #[test]
 fn two_devices_sync_in_python() {
     if is_there("python3") {
-        let (package, scratch) = (bindings().join("../python"), tempfile::tempdir().unwrap());
-        let mut program = Command::new("python3");
-        program
-            .args(["-W", "error"])
-            .arg(package.join("tests/sync.py"))
-            .env("PYTHONPATH", &package)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("KEEPWELL_LIBRARY", library().join("libkeepwell_c.so"));
-        sync(&mut program, scratch.path());
+        let scratch = tempfile::tempdir().unwrap();
+        sync(python().arg(bindings().join("../python/tests/sync.py")), scratch.path());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepwell_client::SyncExtension;
-use keepwell_store::vault::{self, FileKeychain, Keychain, MemoryKeychain, Passcode};
+use keepwell_store::vault::{self, FileKeychain, Keychain, MemoryKeychain, Passcode, SystemKeychain};
 
 use crate::backup::{self, BackupGuard};
 use crate::boundary::Result;
@@ -71,7 +71,7 @@ pub struct StoreOptions {
 
 impl StoreOptions {
     pub(crate) fn to_options(&self, sync: &SyncExtension) -> Result<keepwell_store::StoreOptions> {
-        let mut options = keepwell_store::StoreOptions::new(&self.app, &self.device, self.keychain()?);
+        let mut options = keepwell_store::StoreOptions::new(&self.app, &self.device, self.keychain());
         let or_default = |ms: Option<i64>, default| -> Result<Duration> {
             ms.map_or(Ok(default), |ms| Ok(Duration::from_millis(range(ms)?)))
         };
@@ -87,25 +87,15 @@ impl StoreOptions {
         Ok(options)
     }
 
-    fn keychain(&self) -> Result<Option<Arc<dyn Keychain>>> {
-        Ok(match &self.keychain {
-            KeychainChoice::System => Some(system(&self.app)?),
+    fn keychain(&self) -> Option<Arc<dyn Keychain>> {
+        match &self.keychain {
+            KeychainChoice::System => Some(Arc::new(SystemKeychain::new(&self.app))),
             KeychainChoice::Host { keychain } => Some(Arc::new(OfHost(keychain.clone()))),
             KeychainChoice::File { directory } => Some(Arc::new(FileKeychain::new(directory))),
             KeychainChoice::PasscodeOnly => None,
             KeychainChoice::Memory => Some(Arc::new(MemoryKeychain::new())),
-        })
+        }
     }
-}
-
-#[cfg(not(target_os = "android"))]
-fn system(app: &str) -> Result<Arc<dyn Keychain>, vault::Error> {
-    Ok(Arc::new(vault::SystemKeychain::new(app)))
-}
-
-#[cfg(target_os = "android")]
-fn system(_: &str) -> Result<Arc<dyn Keychain>, vault::Error> {
-    Err(vault::Error::NoKeychain)
 }
 
 /// A number of the app as the library has it.

@@ -9,13 +9,11 @@
 
 mod file;
 mod memory;
-#[cfg(not(target_os = "android"))]
 mod system;
 mod timed;
 
 pub use file::FileKeychain;
 pub use memory::{Fault, MemoryKeychain};
-#[cfg(not(target_os = "android"))]
 pub use system::SystemKeychain;
 pub(crate) use timed::TimedKeychain;
 

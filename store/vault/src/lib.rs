@@ -35,9 +35,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use erase::{Erasure, erase, find as find_erasure};
 pub use error::{Error, Part};
 pub use key::{KEY_BYTES, Key, Keys};
-#[cfg(not(target_os = "android"))]
-pub use keychain::SystemKeychain;
-pub use keychain::{Fault, FileKeychain, Keychain, KeychainError, MemoryKeychain, SECRET_MAX_BYTES, Secret};
+pub use keychain::{
+    Fault, FileKeychain, Keychain, KeychainError, MemoryKeychain, SECRET_MAX_BYTES, Secret, SystemKeychain,
+};
 pub use layout::{
     BLOB_DIRECTORY, BOOT_FILE, DATABASE_FILE, ERASED_FILE, ITEM_DIRECTORY, KEY_FILE, LOCK_FILE,
     QUARANTINE_FILE, STATUS_FILE,

@@ -2,12 +2,13 @@
 //!
 //! | platform | store | setting |
 //! |---|---|---|
-//! | Linux, BSD | Secret Service | text (base64url), which KDE Wallet needs |
+//! | Linux, BSD | Secret Service, with the feature `secret-service` | text (base64url), which KDE Wallet needs |
 //! | iOS, macOS | data protection keychain | after first unlock, this device only; never synchronised |
 //! | Windows | Credential Manager | persistence `Local`, which does not roam |
 //!
 //! On Android a host implements [`Keychain`] over its own Keystore key, because only the host can ask for
-//! StrongBox and for user authentication.
+//! StrongBox and for user authentication: the keychain of the platform is unavailable there, as it is on Linux without
+//! the feature.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,8 +23,19 @@ use crate::bytes;
 use apple_native_keyring_store::protected::Store;
 #[cfg(windows)]
 use windows_native_keyring_store::Store;
-#[cfg(all(unix, not(target_vendor = "apple")))]
+#[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android"), feature = "secret-service"))]
 use zbus_secret_service_keyring_store::Store;
+
+/// Stands in where there is none.
+#[cfg(all(unix, not(target_vendor = "apple"), any(target_os = "android", not(feature = "secret-service"))))]
+struct Store;
+
+#[cfg(all(unix, not(target_vendor = "apple"), any(target_os = "android", not(feature = "secret-service"))))]
+impl Store {
+    fn new() -> Result<Arc<CredentialStore>, PlatformError> {
+        Err(PlatformError::NoDefaultStore)
+    }
+}
 
 /// How the store of a platform is used. All of them are compiled in tests, on every platform.
 #[derive(Clone, Copy)]
