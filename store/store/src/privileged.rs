@@ -65,7 +65,12 @@ impl<'s> Privileged<'s> {
         let session = self.session;
         let open = session.enter()?;
         let detail = serde_json::json!({ "reason": reason }).to_string();
-        let header = EventHeader { actor: session.actor_key, action: Action::Purge, detail: Some(&detail) };
+        let header = EventHeader {
+            actor: session.actor_key,
+            action: Action::Purge,
+            detail: Some(&detail),
+            is_always: true,
+        };
         let purged = session.store.inner.write(&open, &header, work)?;
         session.store.inner.forget_purged(&open)?;
         Ok(purged)

@@ -428,12 +428,33 @@ impl Session {
         detail: Option<&str>,
         work: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let header = EventHeader { actor: self.actor_key, action, detail };
+        self.transact(&EventHeader { actor: self.actor_key, action, detail, is_always: true }, work)
+    }
+
+    /// As [`Self::transaction`], but without an event, and without waiting for the disk, if `work` changed no row: for
+    /// work that shows nobody anything.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`].
+    pub fn transaction_if_changed<T, E: From<Error>>(
+        &self,
+        action: Action,
+        detail: Option<&str>,
+        work: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.transact(&EventHeader { actor: self.actor_key, action, detail, is_always: false }, work)
+    }
+
+    fn transact<T, E: From<Error>>(
+        &self,
+        header: &EventHeader<'_>,
+        work: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let open = self.enter()?;
         let staging = open.attachments.stage();
         let mut refusal = None;
         let mut has_purged = false;
-        let done = self.store.inner.write(&open, &header, |unit: &mut Unit<'_>| {
+        let done = self.store.inner.write(&open, header, |unit: &mut Unit<'_>| {
             unit.is_foreign = true;
             let result = work(&mut Transaction { unit, attachments: &open.attachments });
             has_purged = unit.changes.iter().any(|change| change.operation == Operation::Purge);
@@ -515,7 +536,8 @@ impl Session {
         work: impl FnOnce(&mut Interactions<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         let detail = condition.map(|query| serde_json::json!({ "query": query }).to_string());
-        let header = EventHeader { actor: self.actor_key, action, detail: detail.as_deref() };
+        let header =
+            EventHeader { actor: self.actor_key, action, detail: detail.as_deref(), is_always: true };
         let open = self.enter()?;
         let _staging = open.attachments.stage();
         self.store.inner.write(&open, &header, |unit: &mut Unit<'_>| {

@@ -26,6 +26,8 @@ pub(crate) struct EventHeader<'a> {
     pub(crate) actor: i64,
     pub(crate) action: Action,
     pub(crate) detail: Option<&'a str>,
+    /// Whether there is an event even if nothing was changed.
+    pub(crate) is_always: bool,
 }
 
 /// The writing connection and all state that lives with it.
@@ -227,6 +229,7 @@ impl Writer {
     ) -> Result<(T, Vec<Change>)> {
         self.position.last_updated = self.position.last_updated.max(now_ms);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let before = transaction.total_changes();
         let index = IndexTransaction::begin(&self.index, &transaction, self.position.last_change)?;
         if index.base().known.edition != self.preparer.edition() {
             self.preparer = Preparer::new(&index.base().known);
@@ -245,6 +248,9 @@ impl Writer {
             changes: Vec::new(),
         };
         let result = work(&mut unit)?;
+        if !header.is_always && transaction.total_changes() == before {
+            return Ok((result, Vec::new()));
+        }
         let Unit { index, subject, digest, changes, .. } = unit;
         let indexed = index.finish(&transaction, self.position.last_change, now_ms, &mut self.merges)?;
         let subject = if changes.len() > 1 { None } else { subject };

@@ -26,7 +26,7 @@ type Call = (&'static str, Action, fn(&Session));
 type PrivilegedCall = (&'static str, Action, for<'s> fn(&Privileged<'s>));
 
 /// The calls of a session. Each succeeds on a store with `Patient/p`, which has an attachment.
-const SESSION: [Call; 30] = [
+const SESSION: [Call; 31] = [
     ("create", Action::Create, |session| drop(session.create(patient(), &body("x", "B")).unwrap())),
     ("create_if_none_exist", Action::Create, |session| {
         session.create_if_none_exist(patient(), &body("x", "C"), "identifier=none").unwrap();
@@ -83,6 +83,13 @@ const SESSION: [Call; 30] = [
         session
             .transaction(Action::SyncReceive, None, |transaction| {
                 transaction.put(patient(), "t", &body("t", "T"), false)
+            })
+            .unwrap();
+    }),
+    ("transaction_if_changed", Action::SyncReceive, |session| {
+        session
+            .transaction_if_changed(Action::SyncReceive, None, |transaction| {
+                transaction.put(patient(), "u", &body("u", "U"), false)
             })
             .unwrap();
     }),

@@ -7,10 +7,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Home, actor, body, options, patient};
-use keepwell_store::audit::Action;
+use keepwell_store::audit::{Action, AuditQuery};
 use keepwell_store::{
     Changed, Connection, Error, Extension, ImportOptions, ImportSource, Migration, Precondition, Result,
-    Session, Store,
+    Session, Store, Transaction,
 };
 
 /// Writes down every version, and refuses a family name.
@@ -146,6 +146,29 @@ fn a_transaction_holds_resources_and_rows_together_or_neither() {
     assert_eq!(session.read(patient(), "a").unwrap().version, 1);
     assert!(session.read(patient(), "c").is_err());
     assert_eq!(diary(&session).len(), 2);
+}
+
+#[test]
+fn a_transaction_that_changed_nothing_leaves_no_event_if_asked_for() {
+    let (_home, session) = home();
+    let events = |session: &Session| {
+        let query = AuditQuery { action: Some(Action::SyncReceive), ..AuditQuery::default() };
+        session.audit_page(&query).unwrap().records.len()
+    };
+    let insert = "INSERT INTO diary_entry (sequence, first, text) VALUES (1000, 1000, 'by hand')";
+    for (sql, after) in [("", 0), (insert, 1)] {
+        session
+            .transaction_if_changed(Action::SyncReceive, None, |transaction| -> Result<_> {
+                Ok(transaction.connection().execute_batch(sql)?)
+            })
+            .unwrap();
+        assert_eq!(events(&session), after, "{sql}");
+    }
+    let look = |_: &mut Transaction<'_, '_>| Ok::<_, Error>(());
+    session.transaction(Action::SyncReceive, None, look).unwrap();
+    assert_eq!(events(&session), 2);
+    assert_eq!(diary(&session).len(), 1);
+    assert!(session.audit_verify().unwrap().is_whole());
 }
 
 #[test]

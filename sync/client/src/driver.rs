@@ -145,7 +145,7 @@ impl Driver {
         self.handle(Event::Policy(self.policy))
     }
 
-    /// Takes note of an event in one transaction.
+    /// Takes note of an event in one transaction. A hint, for one, changes nothing, and nobody waits for the disk then.
     pub(crate) fn handle(&mut self, event: Event) -> Result<()> {
         if let Event::Policy(policy) = event {
             self.policy = policy;
@@ -160,19 +160,20 @@ impl Driver {
         };
         let is_met = matches!(&event, Event::Answer { answer, .. } if !matches!(answer, Answer::Failed(_)));
         let engine = &mut self.engine;
-        let handled = self.session.transaction(action, detail.as_deref(), |transaction| -> Result<_> {
-            let mut replica = StoreReplica::new(transaction)?;
-            let effects = engine.handle(event, now, &mut random, &mut replica)?;
-            replica.finish()?;
-            let tables = Tables::new(transaction.connection());
-            if let Some(lease) = lease {
-                tables.set_setting(LEASE, &lease)?;
-            }
-            if is_met {
-                tables.set_setting(MET, &now.wall.ms().to_le_bytes())?;
-            }
-            Ok(effects)
-        });
+        let handled =
+            self.session.transaction_if_changed(action, detail.as_deref(), |transaction| -> Result<_> {
+                let mut replica = StoreReplica::new(transaction)?;
+                let effects = engine.handle(event, now, &mut random, &mut replica)?;
+                replica.finish()?;
+                let tables = Tables::new(transaction.connection());
+                if let Some(lease) = lease {
+                    tables.set_setting(LEASE, &lease)?;
+                }
+                if is_met {
+                    tables.set_setting(MET, &now.wall.ms().to_le_bytes())?;
+                }
+                Ok(effects)
+            });
         match handled {
             Ok(effects) => self.effects.extend(effects),
             Err(error) => {

@@ -249,7 +249,12 @@ impl Consumer<'_> {
         let started = clock.monotonic();
         let mut waited = Duration::ZERO;
         let detail = serde_json::json!({ "source": self.source }).to_string();
-        let header = EventHeader { actor: session.actor_key, action: Action::Import, detail: Some(&detail) };
+        let header = EventHeader {
+            actor: session.actor_key,
+            action: Action::Import,
+            detail: Some(&detail),
+            is_always: true,
+        };
         let open = session.enter()?;
         let (written, failure) = session.store.inner.write(&open, &header, |unit| {
             let mut written = Written::default();
