@@ -133,6 +133,7 @@ fn pull_all(
             bytes: 8 << 20,
             wait_ms: 0,
             ack: Sequence::ZERO,
+            whole: false,
         };
         let (mut writer, mut end, mut epoch) = (None, None, None);
         clinic.pull(device, &request, now, &mut |part| match part {

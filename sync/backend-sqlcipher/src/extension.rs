@@ -27,6 +27,11 @@ impl Extension for ServerExtension {
         const MIGRATIONS: &[Migration] = &[
             Migration { number: 1, name: "server", sql: include_str!("../migrations/0001_server.sql") },
             Migration { number: 2, name: "blobs", sql: include_str!("../migrations/0002_blobs.sql") },
+            Migration {
+                number: 3,
+                name: "feed before",
+                sql: include_str!("../migrations/0003_feed_before.sql"),
+            },
         ];
         MIGRATIONS
     }

@@ -1,6 +1,6 @@
 //! The tables `server_scope` and `server_feed`.
 
-use keepwell_backend::{FeedRow, FeedState, Origin, Result};
+use keepwell_backend::{Before, FeedRow, FeedState, Origin, Result};
 use keepwell_protocol::{Digest, Id, Incarnation, Position, ResourceKey, Scope, Sums};
 use rusqlite::{Row, params};
 
@@ -18,7 +18,7 @@ const OF_RESOURCE: &str = "
     -- feed_rows_of
     SELECT server_scope.name, server_feed.position, server_feed.version, server_feed.at, server_feed.state,
            server_feed.hash, server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type,
-           resource.id
+           resource.id, server_feed.before_position, server_feed.before_version
     FROM resource
     JOIN server_feed ON server_feed.resource = resource.key
     JOIN server_scope ON server_scope.key = server_feed.scope
@@ -29,7 +29,8 @@ const OF_RESOURCE: &str = "
 const IN_SCOPE: &str = "
     -- feed_rows_in
     SELECT NULL, server_feed.position, server_feed.version, server_feed.at, server_feed.state, server_feed.hash,
-           server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type, resource.id
+           server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type, resource.id,
+           server_feed.before_position, server_feed.before_version
     FROM server_feed
     JOIN resource ON resource.key = server_feed.resource
     LEFT JOIN server_stream ON server_stream.key = server_feed.stream
@@ -41,7 +42,7 @@ const BETWEEN: &str = "
     -- feed_rows_between
     SELECT server_scope.name, server_feed.position, server_feed.version, server_feed.at, server_feed.state,
            server_feed.hash, server_stream.device, server_stream.incarnation, server_feed.sequence, resource.type,
-           resource.id
+           resource.id, server_feed.before_position, server_feed.before_version
     FROM change_log
     JOIN server_feed ON server_feed.resource = change_log.resource AND server_feed.position = change_log.sequence
     JOIN server_scope ON server_scope.key = server_feed.scope
@@ -126,8 +127,9 @@ impl SqlTenant<'_, '_, '_> {
         run(
             self.connection(),
             "-- put_feed_row
-             INSERT INTO server_feed (scope, position, resource, version, at, state, hash, stream, sequence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             INSERT INTO server_feed (scope, position, resource, version, at, state, hash, stream, sequence,
+                                      before_position, before_version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 scope,
                 number(row.position.get()),
@@ -137,7 +139,9 @@ impl SqlTenant<'_, '_, '_> {
                 state,
                 hash,
                 stream,
-                of
+                of,
+                row.before.map(|before| number(before.position.get())),
+                row.before.map(|before| number(before.version.get())),
             ],
         )
         .map(|_| ())
@@ -162,7 +166,13 @@ fn feed_row(row: &Row<'_>, known: Option<&Scope>) -> Result<FeedRow> {
         version: version(row.get(2).map_err(failed)?)?,
         at: instant(row.get(3).map_err(failed)?),
         state,
+        before: before(row)?,
     })
+}
+
+fn before(row: &Row<'_>) -> Result<Option<Before>> {
+    let Some(told) = row.get(11).map_err(failed)? else { return Ok(None) };
+    Ok(Some(Before { position: position(told)?, version: version(row.get(12).map_err(failed)?)? }))
 }
 
 fn origin(row: &Row<'_>) -> Result<Option<Origin>> {

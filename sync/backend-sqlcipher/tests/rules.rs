@@ -86,6 +86,7 @@ fn rows(clinic: &SqlcipherBackend) -> (Vec<Row>, Vec<Digest>) {
         bytes: 1 << 20,
         wait_ms: 0,
         ack: Sequence::ZERO,
+        whole: false,
     };
     let (mut rows, mut digests) = (Vec::new(), Vec::new());
     clinic

@@ -10,7 +10,7 @@ use crate::access::Access;
 use crate::content::{Cohort, Content, Team, gives_access};
 use crate::defect::Defect;
 use crate::error::Result;
-use crate::tenant::{FeedRow, FeedState, Head, Origin, Source, Tenant};
+use crate::tenant::{Before, FeedRow, FeedState, Head, Origin, Source, Tenant};
 
 /// What the newest version of a resource is.
 pub struct Change<'c> {
@@ -45,6 +45,7 @@ pub fn changed(tenant: &mut dyn Tenant, change: &Change<'_>) -> Result<()> {
     // Of the first version nothing was told before.
     let is_first = change.head.version.get() == 1 && change.content.is_some();
     let rows = if is_first { Vec::new() } else { tenant.rows_of(change.key)? };
+    let mut told = Vec::new();
     for row in rows {
         if let Some(member) = row.member() {
             let mut digest = tenant.digest(&row.scope)?;
@@ -52,18 +53,22 @@ pub fn changed(tenant: &mut dyn Tenant, change: &Change<'_>) -> Result<()> {
             tenant.set_digest(&row.scope, digest)?;
         }
         let goes_on = new.contains(&row.scope);
+        if goes_on && matches!(row.state, FeedState::In { .. }) {
+            told.push((row.scope.clone(), Before { position: row.position, version: row.version }));
+        }
         let state = match (&change.content, &row.state) {
             (None, FeedState::Deleted) => continue,
             (None, _) => FeedState::Deleted,
             (Some(_), FeedState::In { .. }) if !goes_on && !tenant.has(Defect::NoLeft) => FeedState::Left,
             (Some(_), _) => continue,
         };
-        put(tenant, change, row.scope, state)?;
+        put(tenant, change, row.scope, state, None)?;
     }
     if let Some(content) = &change.content {
         for scope in content.scopes {
             let state = FeedState::In { hash: content.hash, origin: change.origin.clone() };
-            let row = put(tenant, change, scope.clone(), state)?;
+            let before = told.iter().find(|(told, _)| told == scope).map(|(_, before)| *before);
+            let row = put(tenant, change, scope.clone(), state, before)?;
             let mut digest = tenant.digest(scope)?;
             digest.add(&row.member().expect("it is in the scope"));
             tenant.set_digest(scope, digest)?;
@@ -101,9 +106,15 @@ pub fn changed_elsewhere(
     changed(tenant, &Change { key, head, content, origin: None })
 }
 
-fn put(tenant: &mut dyn Tenant, change: &Change<'_>, scope: Scope, state: FeedState) -> Result<FeedRow> {
+fn put(
+    tenant: &mut dyn Tenant,
+    change: &Change<'_>,
+    scope: Scope,
+    state: FeedState,
+    before: Option<Before>,
+) -> Result<FeedRow> {
     let Head { position, version, at, .. } = change.head;
-    let row = FeedRow { scope, key: change.key.clone(), position, version, at, state };
+    let row = FeedRow { scope, key: change.key.clone(), position, version, at, state, before };
     tenant.put_row(row.clone())?;
     Ok(row)
 }

@@ -29,5 +29,5 @@ pub use memory::{MemoryBackend, Snapshot};
 pub use pull::NEXT_MS;
 pub use rules::{UPLOAD_AGE_MS, UPLOADS_MAX};
 pub use tenant::{
-    Act, Decided, Disclosure, FeedRow, FeedState, Head, Origin, Source, Storage, Tenant, UploadRow,
+    Act, Before, Decided, Disclosure, FeedRow, FeedState, Head, Origin, Source, Storage, Tenant, UploadRow,
 };

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 use keepwell_protocol::limits::{OUTCOMES_BYTES, OUTCOMES_MAX, PULL_ROWS_MAX};
 use keepwell_protocol::{
-    CursorError, Document as _, Generation, Grant, Horizon, Hydration, Part, Position, PullEnd, PullHead,
-    PullItem, PullReply, PullRequest, Refusal, Row, RowState, Scope, ScopeDigest, ScopeSet, Sequence,
+    CursorError, Delta, DeltaRow, Document as _, Generation, Grant, Horizon, Hydration, Part, Position,
+    PullEnd, PullHead, PullItem, PullReply, PullRequest, Refusal, Row, RowState, Scope, ScopeDigest,
+    ScopeSet, Sequence,
 };
 
 use crate::access::Held;
@@ -197,6 +198,7 @@ impl Rows<'_> {
 
     fn send_row(&mut self, tenant: &mut dyn Tenant, spans: &Spans, row: FeedRow) -> Result<()> {
         let hydrates = spans.hydrating.contains(&row.scope);
+        let from = spans.from.get(&row.scope).copied().unwrap_or_default();
         let state = match row.state {
             FeedState::In { origin: Some(origin), .. }
                 if !hydrates
@@ -208,21 +210,38 @@ impl Rows<'_> {
             }
             FeedState::In { .. } => {
                 let body = tenant.body(&row.key, row.version)?;
-                RowState::In(body.ok_or_else(|| damaged(&keepwell_protocol::Error::Contradiction))?)
+                let body = body.ok_or_else(|| damaged(&keepwell_protocol::Error::Contradiction))?;
+                // The device has what its scope told before, and whoever holds the scope may read that.
+                let before = row.before.filter(|before| before.position <= from && !self.request.whole);
+                let base = before.map(|before| tenant.body(&row.key, before.version)).transpose()?.flatten();
+                if let Some(delta) = base.and_then(|base| Delta::saving(&base, &body)) {
+                    let bytes = delta.frame.0.len();
+                    let FeedRow { position, scope, key, version, at, .. } = row;
+                    let row = DeltaRow { position, scope, key, version, at: Some(at), delta };
+                    self.tell(&row.scope.clone(), bytes, PullItem::Delta(row));
+                    return Ok(());
+                }
+                RowState::In(body)
             }
             _ if hydrates && tenant.has(Defect::HydrationSkipsTombstones) => return Ok(()),
             FeedState::Left => RowState::Left,
             FeedState::Deleted => RowState::Deleted,
         };
         let body = if let RowState::In(body) = &state { body.as_bytes().len() } else { 0 };
-        self.bytes += ROW_BYTES + body;
-        self.rows += 1;
-        if !self.touched.contains(&row.scope) {
-            self.touched.insert(row.scope.clone());
-        }
         let FeedRow { position, scope, key, version, at, .. } = row;
-        (self.page)(Part::Item(PullItem::Row(Row { position, scope, key, version, at: Some(at), state })));
+        let row = Row { position, scope, key, version, at: Some(at), state };
+        self.tell(&row.scope.clone(), body, PullItem::Row(row));
         Ok(())
+    }
+
+    /// Sends a row of a scope, with that many bytes of a body.
+    fn tell(&mut self, scope: &Scope, bytes: usize, item: PullItem) {
+        self.bytes += ROW_BYTES + bytes;
+        self.rows += 1;
+        if !self.touched.contains(scope) {
+            self.touched.insert(scope.clone());
+        }
+        (self.page)(Part::Item(item));
     }
 }
 

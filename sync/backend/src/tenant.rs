@@ -76,6 +76,17 @@ pub struct FeedRow {
     pub at: Instant,
     /// What there is to know.
     pub state: FeedState,
+    /// What the scope told before, if the resource was in it then and is in it now.
+    pub before: Option<Before>,
+}
+
+/// A version that a scope has told: whoever has read the scope up to there has its body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Before {
+    /// Where.
+    pub position: Position,
+    /// Which version.
+    pub version: Version,
 }
 
 impl FeedRow {

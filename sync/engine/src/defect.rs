@@ -42,6 +42,8 @@ pub enum Defect {
     SettlesLate,
     /// Members of an atomic group are sent as if they were none.
     BreaksGroups,
+    /// A row whose body is told against one that is not here is left out, instead of being asked for whole.
+    SkipsUnreadableRows,
 }
 
 impl Defect {
@@ -66,6 +68,7 @@ impl Defect {
         Self::ForgetsLosing,
         Self::SettlesLate,
         Self::BreaksGroups,
+        Self::SkipsUnreadableRows,
     ];
 
     /// Switches one on for this thread, or all off.

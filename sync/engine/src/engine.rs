@@ -78,6 +78,8 @@ pub struct Engine {
     tickets: u64,
     /// When to pull at the latest, by the clock that only runs forward.
     pull_at_ms: Option<u64>,
+    /// Bodies are asked for whole until the next checkpoint: a delta could not be read.
+    wants_whole: bool,
     /// Mutations of a push, after the server found one too large.
     push_max: usize,
     last_ms: Option<u64>,
@@ -111,6 +113,7 @@ impl Engine {
             pause: Pause::default(),
             tickets: 0,
             pull_at_ms: Some(0),
+            wants_whole: false,
             push_max: limits::MUTATIONS_MAX,
             last_ms: None,
             is_locked: false,
@@ -292,7 +295,16 @@ impl Engine {
                         self.pull_at_ms = Some(0);
                     }
                     Page::More => self.pull_at_ms = Some(0),
+                    Page::Unreadable if flight.asked.whole => {
+                        self.failed_with(Error::Contradiction.code(), None, turn);
+                    }
+                    Page::Unreadable => {
+                        turn.report.discarded += 1;
+                        self.wants_whole = true;
+                        self.pull_at_ms = Some(0);
+                    }
                     Page::Checkpoint(next_ms) => {
+                        self.wants_whole = false;
                         let waits = self.policy.wait_ms > 0 && !self.policy.is_background;
                         let next_ms = if waits { 0 } else { u64::from(next_ms.max(1)) };
                         self.pull_at_ms = Some(turn.now.ms + next_ms);
@@ -593,7 +605,7 @@ impl Engine {
         let is_reading = turn.scopes.iter().any(|held| !held.is_complete) || turn.state.position.is_none();
         let wait_ms = if is_reading || self.policy.is_background { 0 } else { self.policy.wait_ms };
         let req = RequestId::new((turn.random)());
-        let request = turn.next_pull(req, rows, wait_ms)?;
+        let request = PullRequest { whole: self.wants_whole, ..turn.next_pull(req, rows, wait_ms)? };
         self.pull_at_ms = Some(turn.now.ms + u64::from(NEXT_MS));
         self.flights.pull = self.fly(Request::Pull(request.clone()), request, wait_ms, turn, effects);
         Ok(())

@@ -15,9 +15,6 @@ use crate::turn::Turn;
 /// Dirty resources that are looked at for one push: those in flight are passed over.
 const DIRTY_MAX: usize = 4 * limits::MUTATIONS_MAX;
 
-/// Bodies under this size go whole: a delta would save little.
-const DELTA_BYTES_MIN: usize = 400;
-
 /// A push that is being put together.
 struct Draft {
     batch: Batch,
@@ -251,12 +248,9 @@ impl<R: Replica> Turn<'_, R> {
 fn payload(base: &Base, content: Option<Body>) -> Payload {
     match (&base.content, content) {
         (_, None) => Payload::Nothing,
-        (Some(base), Some(content)) if content.as_bytes().len() >= DELTA_BYTES_MIN => {
-            let delta = Delta::new(base.as_bytes(), content.as_bytes());
-            // In base64, and with the hash of the base.
-            let bytes = delta.frame.0.len() * 4 / 3 + 60;
-            if bytes < content.as_bytes().len() / 2 { Payload::Delta(delta) } else { Payload::Body(content) }
+        (Some(base), Some(content)) => {
+            Delta::saving(base, &content).map_or_else(|| Payload::Body(content), Payload::Delta)
         }
-        (_, Some(content)) => Payload::Body(content),
+        (None, Some(content)) => Payload::Body(content),
     }
 }

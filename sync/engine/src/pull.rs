@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_protocol::{
-    Error, Grant, Position, PullEnd, PullHead, PullItem, PullRequest, RequestId, ResourceKey, Row, Scope,
-    ScopeDigest, Sequence, VERSION_MAX, limits,
+    DeltaRow, Error, Grant, Position, PullEnd, PullHead, PullItem, PullRequest, RequestId, ResourceKey, Row,
+    Scope, ScopeDigest, Sequence, Settlement, VERSION_MAX, limits,
 };
 
 use crate::defect::Defect;
@@ -24,7 +24,11 @@ pub(crate) enum Page {
     Checkpoint(u32),
     /// It holds something that this program does not know.
     Unknown,
+    /// It tells what changed against a body that is not here. Nothing of it was used.
+    Unreadable,
 }
+
+type RowsAndOutcomes = (Vec<Row>, Vec<Settlement>);
 
 impl<R: Replica> Turn<'_, R> {
     /// What would be asked now.
@@ -45,6 +49,7 @@ impl<R: Replica> Turn<'_, R> {
             bytes: limits::PULL_BYTES,
             wait_ms,
             ack: self.ack()?,
+            whole: false,
         })
     }
 
@@ -65,10 +70,10 @@ impl<R: Replica> Turn<'_, R> {
             self.state.epoch = Some(head.epoch);
             return Ok(Page::More);
         }
+        let Some((rows, outcomes)) = self.read(items)? else { return Ok(Page::Unreadable) };
         self.state.clock = self.state.clock.max(head.clock);
         let round = self.state.round;
         let is_unknown = matches!(end, Err(Error::UnknownOutcome | Error::UnknownRowState));
-        let (rows, outcomes) = split(items);
         if !Defect::SettlesLate.is_on() {
             outcomes.clone().into_iter().try_for_each(|settlement| self.settle(settlement))?;
         }
@@ -98,6 +103,38 @@ impl<R: Replica> Turn<'_, R> {
             }
             _ => Page::More,
         })
+    }
+
+    /// The rows of a page, each with its body, and the outcomes; none if a body cannot be made.
+    fn read(&mut self, items: Vec<PullItem>) -> Result<Option<RowsAndOutcomes>, R::Error> {
+        let (mut rows, mut outcomes) = (Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                PullItem::Outcome(settlement) => outcomes.push(settlement),
+                PullItem::Row(row) => rows.push(row),
+                PullItem::Delta(delta) => match self.whole(delta)? {
+                    Some(row) => rows.push(row),
+                    None if Defect::SkipsUnreadableRows.is_on() => {}
+                    None => return Ok(None),
+                },
+            }
+        }
+        Ok(Some((rows, outcomes)))
+    }
+
+    /// A row with its body, which is made of what the server had before.
+    fn whole(&mut self, row: DeltaRow) -> Result<Option<Row>, R::Error> {
+        let theirs = match self.replica.base(&row.key)? {
+            Some(base) => base.content,
+            None => self.replica.content(&row.key)?,
+        };
+        let Some(theirs) = theirs else { return Ok(None) };
+        // An outcome may have come with this version.
+        let known = self.replica.known(&row.key)?.filter(|known| !known.doubtful);
+        if known.is_some_and(|known| known.version == row.version && known.hash == Some(theirs.hash())) {
+            return Ok(Some(row.with_body(theirs)));
+        }
+        Ok(row.join(&theirs).ok())
     }
 
     /// Drops scopes that are no longer granted in their generation, and begins with those that are new.
@@ -260,17 +297,6 @@ impl<R: Replica> Turn<'_, R> {
         }
         Ok(scopes)
     }
-}
-
-fn split(items: Vec<PullItem>) -> (Vec<Row>, Vec<keepwell_protocol::Settlement>) {
-    let (mut rows, mut outcomes) = (Vec::new(), Vec::new());
-    for item in items {
-        match item {
-            PullItem::Outcome(settlement) => outcomes.push(settlement),
-            PullItem::Row(row) => rows.push(row),
-        }
-    }
-    (rows, outcomes)
 }
 
 /// How far a page reaches that was cut off: its last position may have more rows.

@@ -13,21 +13,36 @@ use crate::base64::Base64;
 use crate::body::Body;
 use crate::dictionary::LEVEL;
 use crate::error::{Error, Limit, Result};
-use crate::hash::Hash;
+use crate::hash::HashStart;
 use crate::limits::{LINE_BYTES_MAX, WINDOW_BYTES_MAX};
 
-/// How a body differs from the one with the hash `bh`.
+/// How a body differs from the one whose hash begins with `bh`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Delta {
-    /// The hash of the base's bytes.
+    /// The begin of the hash of the base's bytes.
     #[serde(rename = "bh")]
-    pub base: Hash,
+    pub base: HashStart,
     /// The zstd frame.
     #[serde(rename = "z")]
     pub frame: Base64,
 }
 
+/// Bodies under this size go whole: a delta would save little.
+const BYTES_MIN: usize = 400;
+
 impl Delta {
+    /// The delta from `base` to `content`, if it is clearly less than the content.
+    #[must_use]
+    pub fn saving(base: &Body, content: &Body) -> Option<Self> {
+        let length = content.as_bytes().len();
+        if length < BYTES_MIN {
+            return None;
+        }
+        let delta = Self::new(base.as_bytes(), content.as_bytes());
+        // In base64, and with the members around it.
+        (delta.frame.0.len() * 4 / 3 + 30 < length / 2).then_some(delta)
+    }
+
     /// The delta from `base` to `content`.
     #[must_use]
     pub fn new(base: &[u8], content: &[u8]) -> Self {
@@ -38,7 +53,7 @@ impl Delta {
         let mut frame = vec![0; compress_bound(content.len())];
         let length = zstd.compress_to_buffer(content, &mut frame[..]).expect("the buffer holds any frame");
         frame.truncate(length);
-        Self { base: Hash::of(base), frame: Base64(frame) }
+        Self { base: HashStart::of(base), frame: Base64(frame) }
     }
 
     /// The content, given its base.
@@ -47,7 +62,7 @@ impl Delta {
     /// [`Error::WrongBase`] when the base is another one or the frame is damaged; [`Error::TooLarge`] when the content
     /// would be; [`Error::Malformed`] when it is no JSON object.
     pub fn apply(&self, base: &[u8]) -> Result<Body> {
-        if Hash::of(base) != self.base {
+        if HashStart::of(base) != self.base {
             return Err(Error::WrongBase);
         }
         let mut zstd = DCtx::create();

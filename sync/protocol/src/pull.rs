@@ -14,7 +14,7 @@ use crate::limits::{
 use crate::message::{Message, sealed};
 use crate::number::{Position, Sequence};
 use crate::outcome::Settlement;
-use crate::row::Row;
+use crate::row::{DeltaRow, Row, Told};
 use crate::scope::{Grant, Hydration, Scope, ScopeSet};
 
 /// `POST /sync/v1/pull`.
@@ -46,6 +46,9 @@ pub struct PullRequest {
     pub wait_ms: u32,
     /// Every outcome up to here has been settled.
     pub ack: Sequence,
+    /// Bodies come whole, none as a delta.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 fn rows() -> u32 {
@@ -132,6 +135,8 @@ pub enum PullItem {
     Outcome(Settlement),
     /// What a scope holds.
     Row(Row),
+    /// The same, for who has been told the version before.
+    Delta(DeltaRow),
 }
 
 /// The last line of a page.
@@ -187,7 +192,10 @@ impl Message for PullReply {
         if line.starts_with(SETTLEMENT) {
             Settlement::from_bytes(line).map(PullItem::Outcome)
         } else {
-            Row::from_bytes(line).map(PullItem::Row)
+            Ok(match Told::from_bytes(line)? {
+                Told::Row(row) => PullItem::Row(row),
+                Told::Delta(row) => PullItem::Delta(row),
+            })
         }
     }
 
@@ -195,22 +203,25 @@ impl Message for PullReply {
         match item {
             PullItem::Outcome(settlement) => settlement.write(out),
             PullItem::Row(row) => row.write(out),
+            PullItem::Delta(row) => row.write(out),
         }
     }
 
     fn follow(before: Option<Mark>, item: &PullItem) -> Option<Mark> {
-        match (before, item) {
-            (None, PullItem::Outcome(settlement)) => Some(Mark::Outcome(settlement.sequence)),
-            (Some(Mark::Outcome(before)), PullItem::Outcome(settlement)) => {
-                (settlement.sequence > before).then_some(Mark::Outcome(settlement.sequence))
+        let mark = match item {
+            PullItem::Outcome(settlement) => Mark::Outcome(settlement.sequence),
+            PullItem::Row(Row { position, .. }) | PullItem::Delta(DeltaRow { position, .. }) => {
+                Mark::Row(*position)
             }
-            (Some(Mark::Row(_)), PullItem::Outcome(_)) => None,
-            (Some(Mark::Row(before)), PullItem::Row(row)) => {
-                // One position may have a row in each of several scopes.
-                (row.position >= before).then_some(Mark::Row(row.position))
-            }
-            (_, PullItem::Row(row)) => Some(Mark::Row(row.position)),
-        }
+        };
+        let follows = match (before, mark) {
+            (Some(Mark::Outcome(before)), Mark::Outcome(sequence)) => sequence > before,
+            (Some(Mark::Row(_)), Mark::Outcome(_)) => false,
+            // One position may have a row in each of several scopes.
+            (Some(Mark::Row(before)), Mark::Row(position)) => position >= before,
+            (None, _) | (Some(Mark::Outcome(_)), Mark::Row(_)) => true,
+        };
+        follows.then_some(mark)
     }
 
     fn count(end: &PullEnd) -> u64 {

@@ -4,6 +4,7 @@ use keepwell_fhir::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{Body, ResourceKey};
+use crate::delta::Delta;
 use crate::error::{Error, Result};
 use crate::message::{read, write};
 use crate::number::{Position, Sequence, Version};
@@ -38,6 +39,83 @@ pub enum RowState {
     Left,
     /// It was deleted.
     Deleted,
+}
+
+/// A row whose body is told as what changed against the one that its scope told before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeltaRow {
+    /// Where in the tenant's history.
+    pub position: Position,
+    /// In which scope.
+    pub scope: Scope,
+    /// Which resource.
+    pub key: ResourceKey,
+    /// Its version.
+    pub version: Version,
+    /// When that version was made, by the server's clock: `meta.lastUpdated`.
+    pub at: Option<Instant>,
+    /// Its body.
+    pub delta: Delta,
+}
+
+impl DeltaRow {
+    /// The row with its body, given that of the version that was told before.
+    ///
+    /// # Errors
+    /// Those of [`Delta::apply`]; [`Error::Contradiction`] when the body is of another resource.
+    pub fn join(self, base: &Body) -> Result<Row> {
+        let body = self.delta.apply(base.as_bytes())?;
+        if body.key()? == self.key { Ok(self.with_body(body)) } else { Err(Error::Contradiction) }
+    }
+
+    /// The row with a body that is known to be its own.
+    #[must_use]
+    pub fn with_body(self, body: Body) -> Row {
+        let Self { position, scope, key, version, at, delta: _ } = self;
+        Row { position, scope, key, version, at, state: RowState::In(body) }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let line = Line {
+            p: self.position,
+            s: self.scope.clone(),
+            t: Some(self.key.kind.name().to_owned()),
+            i: Some(self.key.id.to_string()),
+            v: self.version,
+            at: self.at,
+            st: None,
+            own: None,
+            d: Some(self.delta.clone()),
+            r: None,
+        };
+        write(&line, out);
+    }
+}
+
+/// A line of a page that is no outcome.
+pub(crate) enum Told {
+    Row(Row),
+    Delta(DeltaRow),
+}
+
+impl Told {
+    pub(crate) fn from_bytes(line: &[u8]) -> Result<Self> {
+        let line: Line = read(line)?;
+        match line {
+            Line { d: None, .. } => Row::from_line(line).map(Self::Row),
+            Line { st: Some(st), .. } if ![IN, LEFT, DELETED].contains(&&*st) => Err(Error::UnknownRowState),
+            Line { p, s, v, at, d: Some(delta), r: None, own: None, st: None, t, i } => {
+                let key = named(t, i)?;
+                Ok(Self::Delta(DeltaRow { position: p, scope: s, key, version: v, at, delta }))
+            }
+            _ => Err(Error::Contradiction),
+        }
+    }
+}
+
+/// The resource of a line without a body.
+fn named(t: Option<String>, i: Option<String>) -> Result<ResourceKey> {
+    ResourceKey::from_texts(&t.ok_or(Error::MALFORMED)?, &i.ok_or(Error::MALFORMED)?)
 }
 
 impl Row {
@@ -84,10 +162,7 @@ impl Row {
         };
         let key = match &state {
             RowState::In(body) => body.key()?,
-            _ => ResourceKey::from_texts(
-                line.t.as_deref().ok_or(Error::MALFORMED)?,
-                line.i.as_deref().ok_or(Error::MALFORMED)?,
-            )?,
+            _ => named(line.t, line.i)?,
         };
         Ok(Self { position: line.p, scope: line.s, key, version: line.v, at: line.at, state })
     }
@@ -110,6 +185,7 @@ impl Row {
             at: self.at,
             st: st.map(str::to_owned),
             own,
+            d: None,
             r,
         }
     }
@@ -136,6 +212,8 @@ pub(crate) struct Line {
     st: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     own: Option<Sequence>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    d: Option<Delta>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     r: Option<Body>,
 }

@@ -77,6 +77,7 @@ fn documents_are_as_they_were() {
     check_document("enrol-reply", &[enrol_reply()]);
     check_document("pull-request", &[pull_request()]);
     check_document("pull-request-noop", &[noop_pull_request()]);
+    check_document("pull-request-whole", &[PullRequest { whole: true, ..noop_pull_request() }]);
     check_document("pull-request-first", &[PullRequest { cursor: None, ..noop_pull_request() }]);
     check_document("park-reply", &[ParkReply { stored: vec![id("0190-c1"), id("0190-c2")] }]);
     check_document("digest-request", &[digest_request()]);

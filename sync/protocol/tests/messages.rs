@@ -56,7 +56,7 @@ fn any_payload(key: &ResourceKey) -> impl Strategy<Value = (Operation, u64, Payl
         )),
         (1..NUMBER_MAX).prop_map(|base| (Operation::Delete, base, Payload::Nothing)),
         (1..NUMBER_MAX, vec(any::<u8>(), 0..40)).prop_map(|(base, frame)| {
-            let delta = Delta { base: Hash::of(&frame), frame: Base64(frame) };
+            let delta = Delta { base: HashStart::of(&frame), frame: Base64(frame) };
             (Operation::Update, base, Payload::Delta(delta))
         }),
     ]

@@ -225,6 +225,7 @@ impl World<'_> {
             bytes: limits::PULL_BYTES_MAX,
             wait_ms: 0,
             ack: Sequence::ZERO,
+            whole: true,
         };
         let Ok(Answer::Pull { items, .. }) = self.pull(&device.id, &request) else { return BTreeMap::new() };
         let body = |item| match item {
@@ -232,7 +233,7 @@ impl World<'_> {
                 RowState::In(body) => Some((row.key, body)),
                 _ => None,
             },
-            PullItem::Outcome(_) => None,
+            PullItem::Outcome(_) | PullItem::Delta(_) => None,
         };
         items.into_iter().filter_map(body).collect()
     }

@@ -46,6 +46,10 @@ impl World<'_> {
             match item {
                 PullItem::Outcome(settlement) => self.check_told(device, &settlement.outcome)?,
                 PullItem::Row(row) => self.check_row(device, row)?,
+                PullItem::Delta(row) => {
+                    let body = self.server_body(&row.key, row.version).expect("what is told is there");
+                    self.check_row(device, &row.clone().with_body(body))?;
+                }
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ const DEVICE: &[(Device, u64)] = &[
     (Device::AppliesOverInFlight, 0),
     (Device::KeepsLostScopes, 0),
     (Device::DoesNotSweep, 0),
-    (Device::IgnoresGenerations, 400),
+    (Device::IgnoresGenerations, 3_100),
     (Device::TakesStaleAnswers, 1_000),
     (Device::KeepsIncarnation, 0),
     (Device::RevertsParked, 0),
@@ -27,6 +27,7 @@ const DEVICE: &[(Device, u64)] = &[
     (Device::IgnoresEpochs, 0),
     (Device::ForgetsLosing, 0),
     (Device::BreaksGroups, 0),
+    (Device::SkipsUnreadableRows, 0),
 ];
 
 /// Rules of the device that no invariant was seen to need: docs/adr/0009-sync-engine.md says why.
@@ -43,7 +44,7 @@ const SERVER: &[(Server, u64)] = &[
     (Server::NoVersionCheck, 0),
     (Server::NoFloorCheck, 0),
     (Server::HeadsCollected, 0),
-    (Server::NoGrantGeneration, 400),
+    (Server::NoGrantGeneration, 2_300),
     (Server::NoDeduplication, 1_300),
     (Server::NoArchive, 0),
     (Server::NoAccessCheck, 0),

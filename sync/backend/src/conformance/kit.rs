@@ -2,9 +2,9 @@
 
 use keepwell_fhir::{Instant, ResourceType};
 use keepwell_protocol::{
-    Body, Cursor, Delta, Frozen, Generation, Grant, Hash, Hydration, Id, Incarnation, Mutation, Operation,
-    Outcome, Part, Payload, Position, PullEnd, PullHead, PullItem, PullRequest, PushHead, Refusal, RequestId,
-    ResourceKey, Row, RowState, Scope, ScopeSet, Sequence, Settlement, Version,
+    Body, Cursor, Delta, DeltaRow, Frozen, Generation, Grant, Hash, Hydration, Id, Incarnation, Mutation,
+    Operation, Outcome, Part, Payload, Position, PullEnd, PullHead, PullItem, PullRequest, PushHead, Refusal,
+    RequestId, ResourceKey, Row, RowState, Scope, ScopeSet, Sequence, Settlement, Version,
 };
 
 use crate::access::Access;
@@ -74,6 +74,7 @@ pub(super) struct Page {
     pub(super) head: PullHead,
     pub(super) outcomes: Vec<Settlement>,
     pub(super) rows: Vec<Row>,
+    pub(super) deltas: Vec<DeltaRow>,
     pub(super) end: PullEnd,
 }
 
@@ -194,7 +195,7 @@ impl Tablet<'_> {
         Cursor::new(self.backend.horizon().expect("a horizon").epoch, position(at))
     }
 
-    /// A request for all scopes from a position on; from 0, without a cursor.
+    /// A request for all scopes from a position on, with bodies whole; from 0, without a cursor.
     pub(super) fn request(&self, from: u64) -> PullRequest {
         PullRequest {
             v: 1,
@@ -207,6 +208,7 @@ impl Tablet<'_> {
             bytes: 1 << 20,
             wait_ms: 0,
             ack: Sequence::ZERO,
+            whole: true,
         }
     }
 
@@ -226,18 +228,20 @@ impl Tablet<'_> {
     }
 
     pub(super) fn try_pull(&self, request: &PullRequest) -> Result<Page, Error> {
-        let (mut head, mut end, mut outcomes, mut rows) = (None, None, Vec::new(), Vec::new());
+        let (mut head, mut end) = (None, None);
+        let (mut outcomes, mut rows, mut deltas) = (Vec::new(), Vec::new(), Vec::new());
         self.backend.pull(&self.device, request, NOON, &mut |part| match part {
             Part::Head(found) => head = Some(found),
             Part::Item(PullItem::Outcome(settlement)) => outcomes.push(settlement),
             Part::Item(PullItem::Row(row)) => rows.push(row),
+            Part::Item(PullItem::Delta(row)) => deltas.push(row),
             Part::End(found) => end = Some(found),
         })?;
         let (head, end) = (head.expect("a page has a head"), end.expect("a page has an end"));
-        assert_eq!(end.n, (outcomes.len() + rows.len()) as u64);
+        assert_eq!(end.n, (outcomes.len() + rows.len() + deltas.len()) as u64);
         assert!(rows.is_sorted_by_key(|row| row.position));
         assert!(outcomes.is_sorted_by_key(|outcome| outcome.sequence));
-        Ok(Page { head, outcomes, rows, end })
+        Ok(Page { head, outcomes, rows, deltas, end })
     }
 
     pub(super) fn pull(&self, from: u64) -> Page {

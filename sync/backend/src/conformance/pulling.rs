@@ -1,7 +1,7 @@
 //! What a page holds.
 
 use keepwell_protocol::{
-    Cursor, Digest, DigestRequest, Epoch, Generation, Member, Outcome, Position, PullRequest, Range,
+    Body, Cursor, Digest, DigestRequest, Epoch, Generation, Member, Outcome, Position, PullRequest, Range,
     RangeClaim, Refusal, ResyncReason, RowState, Sequence, Verdict,
 };
 
@@ -13,6 +13,8 @@ use crate::backend::Backend;
 cases![
     a_first_pull_has_every_resource_once_at_its_newest_position,
     a_later_pull_has_what_is_new,
+    who_has_read_a_version_is_told_what_has_changed,
+    what_a_device_did_not_read_in_its_scope_comes_whole,
     an_own_mutation_comes_without_its_body,
     a_resource_that_is_moved_leaves_its_scope,
     a_deleted_resource_is_told_in_every_scope,
@@ -59,6 +61,55 @@ fn a_later_pull_has_what_is_new(backend: &dyn Backend) {
     assert_eq!(tablet.pull(3).lines(), [""; 0]);
 }
 
+/// A body that is worth a delta.
+fn long(patient: &str, text: &str) -> Body {
+    flag("a", patient, &format!("{text} {}", "and so on ".repeat(60)))
+}
+
+fn who_has_read_a_version_is_told_what_has_changed(backend: &dyn Backend) {
+    let tablet = tablet(backend, "d1", "u1", &["Patient/1"]);
+    let (one, two) = (long("1", "one"), long("1", "two"));
+    backend.put(&one, NOON).expect("written");
+    backend.put(&two, NOON).expect("written");
+    let asks = |from| PullRequest { whole: false, ..tablet.request(from) };
+    let page = tablet.try_pull(&asks(1)).expect("a page");
+    assert_eq!((page.rows.len(), page.deltas.len()), (0, 1));
+    let row = page.deltas[0].clone().join(&one).expect("the body that was read fits");
+    assert_eq!(
+        (row.version, row.position, &row.state),
+        (version(2), position(2), &RowState::In(two.clone()))
+    );
+    assert_eq!(tablet.pull(1).rows, [row]);
+    // What is short goes whole.
+    backend.put(&flag("a", "1", "three"), NOON).expect("written");
+    assert_eq!(tablet.try_pull(&asks(2)).expect("a page").deltas, []);
+}
+
+fn what_a_device_did_not_read_in_its_scope_comes_whole(backend: &dyn Backend) {
+    let tablet = tablet(backend, "d1", "u1", &["Patient/1"]);
+    backend.put(&flag("b", "1", "one"), NOON).expect("written");
+    let whole = |from: u64, lines: &[&str]| {
+        let page = tablet.try_pull(&PullRequest { whole: false, ..tablet.request(from) }).expect("a page");
+        assert_eq!(
+            (page.lines(), page.deltas.len()),
+            (lines.iter().map(|line| (*line).to_owned()).collect(), 0)
+        );
+    };
+    for text in ["one", "two", "three"] {
+        backend.put(&long("1", text), NOON).expect("written");
+    }
+    // It has read nothing of it, or a version before the last but one.
+    whole(0, &["Patient/1 Flag/b 1 in", "Patient/1 Flag/a 3 in"]);
+    whole(2, &["Patient/1 Flag/a 3 in"]);
+    // The version before was in another scope, and then deleted.
+    backend.put(&long("2", "four"), NOON).expect("written");
+    backend.put(&long("1", "five"), NOON).expect("written");
+    whole(5, &["Patient/1 Flag/a 5 in"]);
+    backend.delete(&key("Flag/a"), NOON).expect("deleted");
+    backend.put(&long("1", "seven"), NOON).expect("written");
+    whole(7, &["Patient/1 Flag/a 7 in"]);
+}
+
 fn an_own_mutation_comes_without_its_body(backend: &dyn Backend) {
     let mut tablet = tablet(backend, "d1", "u1", &["Patient/1"]);
     backend.put(&flag("a", "1", "one"), NOON).expect("written");
@@ -97,7 +148,7 @@ fn a_deleted_resource_is_told_in_every_scope(backend: &dyn Backend) {
 }
 
 /// An Appointment of two patients.
-fn appointment(one: &str, two: &str) -> keepwell_protocol::Body {
+fn appointment(one: &str, two: &str) -> Body {
     body(&format!(
         r#"{{"resourceType":"Appointment","id":"a","status":"booked","participant":[
             {{"status":"accepted","actor":{{"reference":"Patient/{one}"}}}},

@@ -66,7 +66,7 @@ pub(crate) fn mutations() -> Vec<Frozen> {
     let edited = PATIENT.replace("true", "false");
     let delta = Delta {
         // The frame is not compressed here, since another zstd may compress it otherwise.
-        base: Hash::of(PATIENT.as_bytes()),
+        base: HashStart::of(PATIENT.as_bytes()),
         frame: Base64(b"a zstd frame".to_vec()),
     };
     let merge = Merge {
@@ -169,6 +169,7 @@ pub(crate) fn pull_request() -> PullRequest {
         bytes: 1 << 20,
         wait_ms: 25_000,
         ack: sequence(413),
+        whole: false,
     }
 }
 
@@ -197,7 +198,16 @@ pub(crate) fn pull_head() -> PullHead {
 
 pub(crate) fn pull_items() -> Vec<PullItem> {
     let settlements = settlements().into_iter().map(PullItem::Outcome);
-    settlements.chain(rows().into_iter().map(PullItem::Row)).collect()
+    let delta = DeltaRow {
+        position: position(184_905),
+        scope: "Patient/p1".parse().unwrap(),
+        key: key("Patient", "p1"),
+        version: version(9),
+        at: Some(at(0)),
+        delta: Delta { base: HashStart::of(PATIENT.as_bytes()), frame: Base64(b"a zstd frame".to_vec()) },
+    };
+    let rows = rows().into_iter().map(PullItem::Row);
+    settlements.chain(rows).chain([PullItem::Delta(delta)]).collect()
 }
 
 pub(crate) fn pull_end(n: usize) -> PullEnd {

@@ -111,6 +111,7 @@ fn asks(cursor: Option<Cursor>, grants: &[Grant], wait_ms: u32) -> PullRequest {
         bytes: 1 << 20,
         wait_ms,
         ack: Sequence::ZERO,
+        whole: false,
     }
 }
 
@@ -261,7 +262,7 @@ fn what_one_device_pushes_another_pulls_in_every_encoding() {
             .iter()
             .filter_map(|item| match item {
                 PullItem::Row(row) => Some(String::from_utf8(row.to_bytes()).unwrap()),
-                PullItem::Outcome(_) => None,
+                PullItem::Outcome(_) | PullItem::Delta(_) => None,
             })
             .collect();
         assert!(bodies.iter().any(|row| row.contains(&body)), "{bodies:?}");
@@ -538,7 +539,7 @@ fn an_edit_of_a_fhir_client_reaches_a_device_and_the_other_way_round() {
         .iter()
         .map(|item| match item {
             PullItem::Row(row) => String::from_utf8(row.to_bytes()).unwrap(),
-            PullItem::Outcome(_) => String::new(),
+            PullItem::Outcome(_) | PullItem::Delta(_) => String::new(),
         })
         .collect();
     assert!(text.contains("\"st\":\"del\"") && text.contains("f2"), "{text}");
