@@ -163,6 +163,7 @@ impl<R: Replica> Turn<'_, R> {
         self.report.incarnations += 1;
         self.state.incarnation = Incarnation::new((self.random)());
         self.state.next = Sequence::ZERO.next().expect("one is a small number");
+        let mut waiting_again = Vec::new();
         loop {
             let mutations = self.replica.mutations(Sequence::ZERO, MEMBERS_MAX)?;
             if mutations.is_empty() {
@@ -170,6 +171,7 @@ impl<R: Replica> Turn<'_, R> {
             }
             for frozen in mutations {
                 self.replica.remove_mutation(frozen.mutation().sequence)?;
+                waiting_again.push(frozen.into_mutation().key);
             }
         }
         for key in self.replica.all_held()? {
@@ -178,9 +180,9 @@ impl<R: Replica> Turn<'_, R> {
             } else {
                 self.release(&key)?;
             }
-            self.recheck(&key)?;
         }
-        Ok(())
+        // Its scopes may have been lost while it was in flight.
+        waiting_again.iter().try_for_each(|key| self.recheck(key))
     }
 
     /// Everything is fetched anew. With `is_other_history`, nothing that is known is comparable any more.

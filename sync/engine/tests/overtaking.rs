@@ -226,3 +226,15 @@ fn a_page_from_before_an_outcome_is_not_compared_with_what_the_outcome_took_away
     device.page(None, Vec::new(), 6, 1, false, vec![digest]);
     assert_eq!(device.engine.report().diverged, 1, "and is compared");
 }
+
+#[test]
+fn an_edit_that_lost_its_scope_in_flight_goes_when_it_is_in_flight_no_more() {
+    let mut device = Device::with_scope(vec![row(2, "a", 1, RowState::In(body("a", 1)))]);
+    device.save("a", 2);
+    device.tell(Event::SyncNow);
+    device.page(Some(Vec::new()), Vec::new(), 3, 0, true, Vec::new());
+    assert!(device.content("a").is_some(), "its outcome has not been heard");
+    device.tell(Event::Restored);
+    assert_eq!(device.content("a"), None);
+    assert_eq!(device.replica.conflicts().len(), 1, "the edit goes to the archive");
+}

@@ -96,10 +96,13 @@ fn what_is_not_http_or_too_large_is_refused() {
             &[400],
         ),
     ] {
-        let mut stream = connect(&world, &stranger);
-        stream.write_all(request.as_bytes()).unwrap();
-        stream.flush().unwrap();
-        let answer = rest(&mut stream);
+        // A server that has seen enough answers and closes: what is still on its way meets a reset, and so may its answer.
+        let answered = (0..20).find_map(|_| {
+            let mut stream = connect(&world, &stranger);
+            let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
+            Some(rest(&mut stream)).filter(|answer| !answer.is_empty())
+        });
+        let answer = answered.expect("one of twenty answers comes through");
         assert!(expected.contains(&status(&answer)), "{} instead of {expected:?}", &answer[..answer.len().min(80)]);
     }
 }
