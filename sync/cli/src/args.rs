@@ -780,7 +780,7 @@ pub(crate) struct BenchSearchArgs {
     /// How many resources to store: more than there are means copies under new ids [default: each once]
     #[arg(long, value_name = "N")]
     pub(crate) resources: Option<u64>,
-    /// Take the resources in these files and folders apart for extract_us, instead of the imported ones
+    /// Take the resources in these files and folders apart for walk_us and extract_us, instead of the imported ones
     #[arg(long, num_args = 1.., value_name = "PATHS")]
     pub(crate) extract: Vec<PathBuf>,
     /// Where the stores are made [default: the temporary folder]

@@ -237,7 +237,9 @@ pub(crate) fn search(out: Output, args: &BenchSearchArgs) -> Result<()> {
     for file in files::listed(if args.extract.is_empty() { data } else { &args.extract })? {
         bodies.extend(bodies::of_file(&file)?);
     }
-    figures.insert("extract_us".to_owned(), json!(rounded(search::extract_us(&bodies))));
+    let extraction = search::extraction(&bodies);
+    figures.insert("walk_us".to_owned(), json!(rounded(extraction.walk_us)));
+    figures.insert("extract_us".to_owned(), json!(rounded(extraction.whole_us - extraction.walk_us)));
     bar.finish_and_clear();
     let queries = timings.iter().map(|timing| (timing.name.to_owned(), timing.json()));
     figures.insert("queries".to_owned(), queries.collect::<serde_json::Map<_, _>>().into());
