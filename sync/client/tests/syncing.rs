@@ -93,14 +93,20 @@ fn edits_of_different_elements_made_offline_are_merged() {
     );
 }
 
-/// Two devices that edited one flag apart from each other: the second one's edit lost.
-fn in_conflict() -> (World, common::Device, common::Device) {
+/// Two devices that have the flag f1.
+fn with_a_flag() -> (World, common::Device, common::Device) {
     let world = World::new();
     let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
     one.save(&patient("p1", BORN));
     one.save(&flag("f1", "p1", "old"));
     one.sync();
     two.sync();
+    (world, one, two)
+}
+
+/// Two devices that edited one flag apart from each other: the second one's edit lost.
+fn in_conflict() -> (World, common::Device, common::Device) {
+    let (world, one, two) = with_a_flag();
     one.save(&flag("f1", "p1", "cat"));
     two.save(&flag("f1", "p1", "dog"));
     one.sync();
@@ -164,12 +170,7 @@ fn a_conflict_is_not_decided_on_what_has_moved_on() {
 
 #[test]
 fn a_transaction_is_applied_as_a_whole() {
-    let world = World::new();
-    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
-    one.save(&patient("p1", BORN));
-    one.save(&flag("f1", "p1", "old"));
-    one.sync();
-    two.sync();
+    let (world, one, two) = with_a_flag();
     one.save(&flag("f1", "p1", "cat"));
     one.sync();
     // A transaction of which one part meets another edit: neither part reaches the server.

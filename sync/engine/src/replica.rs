@@ -127,6 +127,36 @@ pub struct ConflictRecord {
     pub is_archived: bool,
 }
 
+impl ConflictRecord {
+    /// A record of an edit from `base` to `mine` that a person has to look at; what else is known is put in.
+    #[must_use]
+    pub fn open(
+        cid: Id,
+        kind: ParkKind,
+        key: &ResourceKey,
+        base_version: Version,
+        (base, mine): (Option<Body>, Option<Body>),
+        at: Instant,
+    ) -> Self {
+        Self {
+            cid,
+            kind,
+            key: key.clone(),
+            base_version,
+            theirs_version: None,
+            base,
+            mine,
+            theirs: None,
+            paths: Vec::new(),
+            reasons: Vec::new(),
+            outcome: None,
+            at,
+            state: ConflictState::Open,
+            is_archived: false,
+        }
+    }
+}
+
 /// An attachment on its way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlobState {

@@ -255,7 +255,7 @@ impl<R: Replica> Turn<'_, R> {
             }
             Joined::Lost { paths, reasons, shows_mine } => {
                 let kind = if theirs.content.is_none() { ParkKind::Deleted } else { ParkKind::Conflict };
-                let record = self.record(kind, key, base_version, base.content.clone(), mine.cloned())?;
+                let record = self.record(kind, key, base_version, base.content.clone(), mine.cloned());
                 self.keep_losing(ConflictRecord {
                     theirs_version: Some(theirs.version),
                     theirs: theirs.content.clone(),

@@ -126,10 +126,10 @@ impl<R: Replica> Turn<'_, R> {
         let known = self.replica.known(key)?;
         let version = known.as_ref().map_or(Version::ZERO, |known| known.version);
         let content = self.replica.content(key)?;
-        let record = self.record(ParkKind::Parked, key, version, base.content.clone(), sent.clone())?;
+        let record = self.record(ParkKind::Parked, key, version, base.content.clone(), sent.clone());
         self.keep_losing(ConflictRecord { is_archived: true, ..record })?;
         if content != sent && waiting(sent.as_ref(), version, content.as_ref()) != Waiting::Vanished {
-            let record = self.record(ParkKind::Parked, key, version, sent, content)?;
+            let record = self.record(ParkKind::Parked, key, version, sent, content);
             self.keep_losing(record)?;
         }
         if Defect::RevertsParked.is_on() {
@@ -174,7 +174,7 @@ impl<R: Replica> Turn<'_, R> {
         outcome: Option<Body>,
     ) -> Result<(), R::Error> {
         let version = self.replica.known(key)?.map_or(Version::ZERO, |known| known.version);
-        let record = self.record(ParkKind::Rejected, key, version, base.content.clone(), mine)?;
+        let record = self.record(ParkKind::Rejected, key, version, base.content.clone(), mine);
         // What the server rejected it has kept; what could not be sent it never saw, and cannot be sent to the archive either.
         self.keep_losing(ConflictRecord { outcome, is_archived: true, ..record })?;
         self.show_base(key, base)

@@ -66,7 +66,7 @@ impl<R: Replica> Turn<'_, R> {
         if let Some(base) = self.replica.base(key)? {
             let version = known.as_ref().map_or(Version::ZERO, |known| known.version);
             if let Waiting::Send(..) = waiting(base.content.as_ref(), version, content.as_ref()) {
-                let record = self.record(kind, key, version, base.content, content)?;
+                let record = self.record(kind, key, version, base.content, content);
                 self.keep_losing(record)?;
             }
             self.replica.set_base(key, None)?;
@@ -86,7 +86,7 @@ impl<R: Replica> Turn<'_, R> {
         if content.is_none() {
             return Ok(());
         }
-        let mut record = self.record(ParkKind::Gone, key, known.version, None, content)?;
+        let mut record = self.record(ParkKind::Gone, key, known.version, None, content);
         // It was saved and acknowledged long ago; there is nothing that the person at this device could decide.
         record.state = ConflictState::Closed;
         self.keep_losing(record)
@@ -126,23 +126,8 @@ impl<R: Replica> Turn<'_, R> {
         base_version: Version,
         base: Option<Body>,
         mine: Option<Body>,
-    ) -> Result<ConflictRecord, R::Error> {
-        Ok(ConflictRecord {
-            cid: self.draw_id(),
-            kind,
-            key: key.clone(),
-            base_version,
-            theirs_version: None,
-            base,
-            mine,
-            theirs: None,
-            paths: Vec::new(),
-            reasons: Vec::new(),
-            outcome: None,
-            at: self.now.wall,
-            state: ConflictState::Open,
-            is_archived: false,
-        })
+    ) -> ConflictRecord {
+        ConflictRecord::open(self.draw_id(), kind, key, base_version, (base, mine), self.now.wall)
     }
 
     pub(crate) fn keep_losing(&mut self, record: ConflictRecord) -> Result<(), R::Error> {

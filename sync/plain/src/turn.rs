@@ -1,8 +1,6 @@
 //! One turn of the engine: what is learnt of a resource, in the caller's transaction.
 
-use keepwell_engine::{
-    Base, ConflictRecord, ConflictState, Joined, Now, Replica as _, Waiting, join, waiting,
-};
+use keepwell_engine::{Base, ConflictRecord, Joined, Now, Replica as _, Waiting, join, waiting};
 use keepwell_fhir::Instant;
 use keepwell_protocol::{BlobToken, Body, Id, ParkKind, ResourceKey, Version};
 
@@ -347,23 +345,8 @@ impl<R: Replica> Turn<'_, R> {
         base: Option<Body>,
         mine: Option<Body>,
     ) -> ConflictRecord {
-        ConflictRecord {
-            cid: self.draw_id(),
-            kind,
-            key: key.clone(),
-            base_version: number(base_version),
-            theirs_version: None,
-            base,
-            mine,
-            theirs: None,
-            paths: Vec::new(),
-            reasons: Vec::new(),
-            outcome: None,
-            at: self.now.wall,
-            state: ConflictState::Open,
-            // Such a server has no place for it.
-            is_archived: false,
-        }
+        // The mark of being archived stays off: such a server has no place for it.
+        ConflictRecord::open(self.draw_id(), kind, key, number(base_version), (base, mine), self.now.wall)
     }
 
     fn lose(&mut self, record: ConflictRecord) -> Result<(), R::Error> {
