@@ -49,6 +49,24 @@ impl Clinic {
         address
     }
 
+    /// Starts the server anew, where it listened.
+    ///
+    /// # Panics
+    /// Where a server would say what is wrong.
+    pub fn restart(&mut self) {
+        let address = self.stop().to_string();
+        self.start_at(&address);
+    }
+
+    /// Starts a server that was stopped, to listen there.
+    ///
+    /// # Panics
+    /// As [`Self::restart`].
+    pub fn start_at(&mut self, address: &str) {
+        let server = Server::start(Self::config(self.folder(), address));
+        self.server = Some(server.expect("the server starts again"));
+    }
+
     /// The server itself.
     #[must_use]
     pub fn server(&self) -> &Server {

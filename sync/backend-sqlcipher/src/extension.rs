@@ -32,6 +32,7 @@ impl Extension for ServerExtension {
                 name: "feed before",
                 sql: include_str!("../migrations/0003_feed_before.sql"),
             },
+            Migration { number: 4, name: "pins", sql: include_str!("../migrations/0004_pins.sql") },
         ];
         MIGRATIONS
     }

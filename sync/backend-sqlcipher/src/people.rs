@@ -17,7 +17,7 @@ impl SqlTenant<'_, '_, '_> {
         first(
             self.connection(),
             "-- find_device
-             SELECT id, user, name, key, serial, lease_key, state, wipe, enrolled, seen, position
+             SELECT id, user, name, key, serial, lease_key, state, wipe, enrolled, seen, position, pins
              FROM server_device WHERE id = ?1",
             [id.as_str()],
             device,
@@ -28,7 +28,7 @@ impl SqlTenant<'_, '_, '_> {
         collect(
             self.connection(),
             "-- all_devices
-             SELECT id, user, name, key, serial, lease_key, state, wipe, enrolled, seen, position
+             SELECT id, user, name, key, serial, lease_key, state, wipe, enrolled, seen, position, pins
              FROM server_device ORDER BY id",
             [],
             device,
@@ -47,8 +47,8 @@ impl SqlTenant<'_, '_, '_> {
             self.connection(),
             "-- keep_device
              INSERT OR REPLACE INTO server_device
-                 (id, user, name, key, serial, lease_key, state, wipe, enrolled, seen, position)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 (id, user, name, key, serial, lease_key, state, wipe, enrolled, seen, position, pins)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 device.id.as_str(),
                 device.user.as_str(),
@@ -60,7 +60,8 @@ impl SqlTenant<'_, '_, '_> {
                 wipe,
                 device.enrolled.ms(),
                 device.seen.ms(),
-                number(device.position.get())
+                number(device.position.get()),
+                number(device.pins)
             ],
         )
         .map(|_| ())
@@ -88,5 +89,6 @@ fn device(row: &Row<'_>) -> Result<Device> {
         enrolled: instant(row.get(8).map_err(failed)?),
         seen: instant(row.get(9).map_err(failed)?),
         position: position(row.get(10).map_err(failed)?)?,
+        pins: row.get::<_, i64>(11).map_err(failed)?.cast_unsigned(),
     })
 }

@@ -102,6 +102,10 @@ pub trait Backend: Send + Sync {
     /// Gives the device another lease.
     fn lease(&self, device: &Id, policy: &LeasePolicy, at: Instant) -> Result<Lease>;
 
+    /// Notes what the device has said in its upkeep: the pin set that it has, and that it was given the certificate of
+    /// this serial number.
+    fn keep_up(&self, device: &Id, pins: u64, serial: Option<&str>, at: Instant) -> Result<()>;
+
     /// Keeps an invitation under the digest of its code; what it says is not looked at. Keeps it anew if it is there.
     fn keep_invitation(&self, code: &Hash, record: &[u8]) -> Result<()>;
 

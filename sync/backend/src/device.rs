@@ -27,8 +27,10 @@ pub struct Device {
     pub name: String,
     /// The SHA-256 of its public key (SubjectPublicKeyInfo, DER).
     pub key: Hash,
-    /// The serial number of its certificate.
+    /// The serial number of its newest certificate.
     pub serial: String,
+    /// The number of the newest pin set that it is known to have; 0 is that of its invitation.
+    pub pins: u64,
     /// The server's share of the key of its database, if the tenant wants that; 32 bytes as base64 text.
     pub lease_key: Option<Secret>,
     /// Whether it may sync.

@@ -204,6 +204,14 @@ impl<S: Storage> Backend for S {
         })
     }
 
+    fn keep_up(&self, device: &Id, pins: u64, serial: Option<&str>, at: Instant) -> Result<()> {
+        self.write(Some(device), Act::Enrol, |tenant| {
+            let known = admit(tenant, device)?;
+            let serial = serial.map_or(known.serial, str::to_owned);
+            tenant.put_device(&Device { serial, pins, seen: known.seen.max(at), ..known })
+        })
+    }
+
     fn keep_invitation(&self, code: &Hash, record: &[u8]) -> Result<()> {
         self.write(None, Act::Administer, |tenant| tenant.put_invitation(code, record))
     }
@@ -227,6 +235,7 @@ impl<S: Storage> Backend for S {
                 name: redeemed.name,
                 key: redeemed.key,
                 serial: redeemed.serial.clone(),
+                pins: 0,
                 lease_key: redeemed.lease_key,
                 state: DeviceState::Active,
                 enrolled: at,

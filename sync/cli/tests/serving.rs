@@ -88,6 +88,15 @@ fn the_first_run_shows_token_and_invitation_once_and_sigterm_ends_it() {
     assert!(made["token"].as_str().unwrap().starts_with("keepwell_"));
     let kept = std::fs::read_to_string(desk.path("data/tokens.json")).unwrap();
     assert!(kept.contains("fhir-read"), "{kept}");
+
+    let root = desk.path("data/offline/pin-root.seed");
+    let steps = ["--root", &root, "--config", config];
+    let key = |step: &'static str| [&["serve", "key", step], &steps[..]].concat();
+    desk.fails(4, 494, key("switch"));
+    assert_eq!(desk.json(key("next"))["number"], 2);
+    assert_eq!(desk.json(key("switch"))["number"], 3);
+    assert!(desk.ok(["serve", "key", "show", "--config", config]).contains("number 3\n"));
+    assert_eq!(serve(&desk, config).stop().0, "", "with the key that it has now");
 }
 
 #[test]

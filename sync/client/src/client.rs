@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::background::Background;
 use crate::conflicts::{self, Conflict, Resolution};
 use crate::control::{Cancel, Progress};
-use crate::driver::{Driver, life_of, random};
+use crate::driver::{self, Driver, life_of, random};
 use crate::enrolment::{DeviceRecord, Enrolled, ServerRecord};
 use crate::error::{Error, Result};
 use crate::extension::SyncExtension;
@@ -64,22 +64,35 @@ impl Client {
     /// Uses an invitation: the device gets a certificate, and from now on what is saved is sent. What is in the store
     /// already is sent too. `name` is what the device is called in the operator's list.
     ///
+    /// A device whose certificate has ended, or that knows no pin of its server any more, uses another invitation of the
+    /// same operator: it stays the device that it is, with its data and what waits to be sent.
+    ///
     /// # Errors
-    /// [`Error::AlreadyEnrolled`]; [`Error::Refused`] with [`keepwell_protocol::Refusal::Invitation`];
+    /// [`Error::AlreadyEnrolled`] if the invitation is another operator's or another user's; [`Error::InUse`] while a
+    /// thread syncs; [`Error::Refused`] with [`keepwell_protocol::Refusal::Invitation`];
     /// [`Error::Connection`], [`Error::Message`], [`Error::Store`]. After one of the network, try again with the same
     /// invitation.
     pub fn enrol(&self, invitation: &Invitation, name: &str) -> Result<Enrolled> {
         let session = self.session()?;
-        let key = Arc::new(self.own_key(&session)?);
+        let before = self.enrolment(&session)?;
+        let key = match &before {
+            None => Arc::new(self.own_key(&session)?),
+            Some((record, _)) if !record.is_of(invitation)? => return Err(Error::AlreadyEnrolled),
+            Some((_, key)) => key.clone(),
+        };
         let (trust, pinning) = invitation.pinning()?;
         let mut settings = ClientSettings::new(trust, pinning.clone());
-        let reply = HttpTransport::new(&settings, invitation.address.clone())?.enrol(&EnrolRequest {
-            v: VERSION_MAX,
-            code: Secret::new(invitation.code.text().to_string()),
-            csr: keepwell_protocol::Base64(CertificateRequest::create(key.as_ref())?),
-            name: name.to_owned(),
-            incarnation: Incarnation::new(random()),
-        })?;
+        let reply =
+            HttpTransport::new(settings.clone(), invitation.address.clone())?.enrol(&EnrolRequest {
+                v: VERSION_MAX,
+                code: Secret::new(invitation.code.text().to_string()),
+                csr: keepwell_protocol::Base64(CertificateRequest::create(key.as_ref())?),
+                name: name.to_owned(),
+                incarnation: Incarnation::new(random()),
+            })?;
+        if before.is_some_and(|(known, _)| (&known.device, &known.tenant) != (&reply.device, &reply.tenant)) {
+            return Err(Error::AlreadyEnrolled);
+        }
         let enrolled =
             Enrolled::new(reply.device, reply.tenant, reply.epoch, reply.wipe_keys, Some(reply.lease));
         let record = |pin_set| -> Result<DeviceRecord> {
@@ -88,10 +101,22 @@ impl Client {
         };
         // The first pins end with the invitation: the operator's own take their place.
         settings.device = record(None)?.settings(key)?.0.device;
-        let pins = HttpTransport::new(&settings, invitation.address.clone())?.pins()?;
+        let pins = HttpTransport::new(settings, invitation.address.clone())?.pins()?;
         let (Offer::Installed | Offer::Known) = pinning.offer(&pins, UnixTime::now())?;
+        // One that is at work would go on with the certificate before.
+        *self.idle()? = None;
         self.keep(&session, &record(Some(pins))?, &enrolled)?;
         Ok(enrolled)
+    }
+
+    /// Takes newer pins of the server from a document that its operator has signed, when they cannot come from the server:
+    /// its key was changed while this device was away, or the pins have expired.
+    ///
+    /// # Errors
+    /// [`Error::Connection`] with what is wrong with the document; [`Error::NotEnrolled`], [`Error::InUse`],
+    /// [`Error::Store`].
+    pub fn install_pins(&self, document: &str) -> Result<Offer> {
+        self.with_driver(|driver| driver.install_pins(document.to_owned()))
     }
 
     /// As [`Self::enrol`], for a device that was enrolled by other means, with a way to its server.
@@ -222,11 +247,7 @@ impl Client {
 
     /// Works with the driver, which is made when there is none.
     pub(crate) fn with_driver<T>(&self, work: impl FnOnce(&mut Driver) -> Result<T>) -> Result<T> {
-        let mut place = match self.driver.try_lock() {
-            Ok(place) => place,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(Error::InUse),
-        };
+        let mut place = self.idle()?;
         let mut driver = match place.take() {
             Some(driver) => driver,
             None => self.connect()?,
@@ -242,13 +263,25 @@ impl Client {
     fn connect(&self) -> Result<Driver> {
         let brought = lock(&self.transport).take();
         let (clock, policy) = (self.options.clock.clone(), self.options.policy);
-        Driver::open(self.session()?, clock, policy, |record, key| match brought {
-            Some(transport) => Ok(transport),
-            None => {
-                let (settings, address) = record.settings(key)?;
-                Ok(Box::new(HttpTransport::new(&settings, address)?))
-            }
-        })
+        Driver::open(self.session()?, clock, policy, brought)
+    }
+
+    /// The driver's place, while nobody is at work with it.
+    fn idle(&self) -> Result<MutexGuard<'_, Option<Driver>>> {
+        match self.driver.try_lock() {
+            Ok(place) => Ok(place),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse),
+        }
+    }
+
+    /// What this device is enrolled as with a server of Keepwell, and its key.
+    fn enrolment(&self, session: &Session) -> Result<Option<(DeviceRecord, Arc<PrivateKey>)>> {
+        match driver::identity(session) {
+            Ok((record, key)) => Ok(Some((record, Arc::new(key)))),
+            Err(Error::NotEnrolled) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn session(&self) -> Result<Session> {

@@ -12,7 +12,7 @@ use keepwell_protocol::limits::CHUNK_BYTES_MAX;
 use keepwell_store::audit::Action;
 use keepwell_store::vault::Clock;
 use keepwell_store::{CHANGES_PAGE_MAX, Session};
-use keepwell_tls::PrivateKey;
+use keepwell_tls::{Offer, PrivateKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -23,7 +23,12 @@ use crate::replica::StoreReplica;
 use crate::status::LeaseState;
 use crate::tables::{ADOPTED, DEVICE, KEY, LEASE, LIFE, MET, Tables};
 use crate::transport::Transport;
+use crate::upkeep::Upkeep;
 use crate::wipe;
+
+/// What the audit trail says of a store that its lease, or its server, has locked, and of a lease that came.
+const LOCKED: &str = r#"{"sync":"locked until the server is met"}"#;
+const LEASED: &str = r#"{"sync":"lease"}"#;
 
 /// The engine at work on one store.
 pub(crate) struct Driver {
@@ -33,6 +38,8 @@ pub(crate) struct Driver {
     record: DeviceRecord,
     key: Arc<PrivateKey>,
     transport: Box<dyn Transport>,
+    /// What the transport rests on, if it was not brought by the host.
+    upkeep: Option<Upkeep>,
     policy: Policy,
     /// What the engine asks for, to be done in the next round.
     effects: VecDeque<Effect>,
@@ -48,11 +55,17 @@ impl Driver {
         session: Session,
         clock: Arc<dyn Clock>,
         policy: Policy,
-        connect: impl FnOnce(&DeviceRecord, Arc<PrivateKey>) -> Result<Box<dyn Transport>>,
+        brought: Option<Box<dyn Transport>>,
     ) -> Result<Self> {
         let (record, key) = identity(&session)?;
         let key = Arc::new(key);
-        let transport = connect(&record, key.clone())?;
+        let (transport, upkeep) = match brought {
+            Some(transport) => (transport, None),
+            None => {
+                let upkeep = Upkeep::open(&session, &record, key.clone())?;
+                (Box::new(upkeep.transport()?) as Box<dyn Transport>, Some(upkeep))
+            }
+        };
         let engine = engine(&session, &record, key.clone())?;
         let mut driver = Self {
             session,
@@ -61,6 +74,7 @@ impl Driver {
             record,
             key,
             transport,
+            upkeep,
             policy,
             effects: VecDeque::new(),
             is_locked: false,
@@ -95,7 +109,7 @@ impl Driver {
         cancel: &Cancel,
         progress: &mut dyn FnMut(&Progress),
     ) -> Result<()> {
-        let mut stopped = None;
+        let (mut stopped, mut is_met) = (None, false);
         self.handle(first)?;
         while let Some(effect) = self.effects.pop_front() {
             match effect {
@@ -108,6 +122,7 @@ impl Driver {
                     let payload = self.payload(&request)?;
                     let exchange = self.transport.exchange(&request, &payload, cancel);
                     let (answer, traffic) = (exchange.answer, exchange.traffic);
+                    is_met |= !matches!(answer, Answer::Failed(_));
                     self.handle(Event::Answer { ticket, answer, traffic })?;
                     progress(&progress_of(self.engine.report()));
                 }
@@ -120,14 +135,39 @@ impl Driver {
                 Effect::Stopped(stop) => stopped = Some(stop),
             }
         }
+        if let Some(upkeep) = &mut self.upkeep {
+            upkeep.note(&self.session)?;
+        }
         if self.is_locked {
+            // Whoever reads the trail later sees why.
+            self.session.transaction(Action::SyncAccess, Some(LOCKED), |_| Ok::<_, Error>(()))?;
             self.session.store().lock()?;
             return Err(Error::LeaseOver);
         }
         match stopped {
             Some(stop) => Err(Error::Stopped(stop)),
+            None if is_met => self.look_after_trust(),
             None => Ok(()),
         }
+    }
+
+    /// Renews what the connection rests on when it is time to, and tells a good server of bad ones.
+    fn look_after_trust(&mut self) -> Result<()> {
+        let now = self.now();
+        let Some(upkeep) = &mut self.upkeep else { return Ok(()) };
+        let transport = self.transport.as_mut();
+        if upkeep.look_after(&self.session, transport, &mut self.record, &self.key, now)? {
+            self.transport = Box::new(upkeep.transport()?);
+        }
+        Ok(())
+    }
+
+    /// Takes newer pins that came another way than from the server.
+    pub(crate) fn install_pins(&mut self, document: String) -> Result<Offer> {
+        let upkeep = self.upkeep.as_mut().ok_or(Error::NotEnrolled)?;
+        let offer = upkeep.install(&self.session, &mut self.record, document)?;
+        self.transport = Box::new(upkeep.transport()?);
+        Ok(offer)
     }
 
     /// Begins anew after the engine has stopped: somebody asks for it again.
@@ -228,7 +268,7 @@ impl Driver {
 }
 
 /// Who this device is, and its key.
-fn identity(session: &Session) -> Result<(DeviceRecord, PrivateKey)> {
+pub(crate) fn identity(session: &Session) -> Result<(DeviceRecord, PrivateKey)> {
     session.view(Action::SyncSend, None, |view| -> Result<_> {
         let tables = Tables::new(view.connection());
         let record = DeviceRecord::read(&tables.setting(DEVICE)?.ok_or(Error::NotEnrolled)?)?;
@@ -304,6 +344,9 @@ fn audited(event: &Event) -> (Action, Option<String>) {
     match event {
         Event::Answer { answer: Answer::Pull { items, .. }, .. } => {
             (Action::SyncReceive, Some(format!("{{\"rows\":{}}}", items.len())))
+        }
+        Event::Lease(_) | Event::Answer { answer: Answer::Lease(_), .. } => {
+            (Action::SyncAccess, Some(LEASED.to_owned()))
         }
         Event::Answer { .. } => (Action::SyncReceive, None),
         _ => (Action::SyncSend, None),

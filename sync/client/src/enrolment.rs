@@ -3,11 +3,16 @@
 //! Both are kept in the store's encrypted database and nowhere else: who has the store's files without its keychain
 //! has neither, and erasing the store destroys them. The key is made before the invitation is used and is kept first,
 //! so that an enrolment whose answer was lost is asked for again with the same key.
+//!
+//! Invariant: a device that is enrolled changes neither its id nor the operator whom it trusts; another invitation, and
+//! what upkeep brings, give it certificates and pins of the same.
 
 use std::sync::Arc;
 
 use keepwell_protocol::{Base64, Epoch, Id, Lease, Secret};
-use keepwell_tls::{Address, CertificateDer, ClientSettings, Identity, Invitation, PrivateKey};
+use keepwell_tls::{
+    Address, CertificateDer, ClientSettings, Device, Identity, Invitation, PrivateKey, Validity,
+};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -85,9 +90,35 @@ impl DeviceRecord {
             pinning.restore(pin_set)?;
         }
         let mut settings = ClientSettings::new(trust, pinning);
-        let chain = server.certificates.iter().map(|der| CertificateDer::from(der.0.clone())).collect();
-        settings.device = Some(Identity::new(chain, key)?);
+        settings.device = Some(Identity::new(server.chain(), key)?);
         Ok((settings, invitation.address))
+    }
+
+    /// Whether an invitation is by the operator that this device was enrolled with.
+    pub(crate) fn is_of(&self, invitation: &Invitation) -> Result<bool> {
+        let Some(server) = &self.server else { return Ok(false) };
+        let known: Invitation = server.invitation.reveal().parse()?;
+        Ok((known.authority, known.pin_root) == (invitation.authority, invitation.pin_root))
+    }
+
+    /// When the certificate of this device counts; none with a transport of one's own.
+    pub(crate) fn validity(&self) -> Option<Validity> {
+        Validity::of(self.server.as_ref()?.chain().first()?).ok()
+    }
+
+    /// Takes another certificate, if it is this device's and lasts no shorter than the one before.
+    pub(crate) fn certify(&mut self, certificates: Vec<Base64>, key: &Arc<PrivateKey>) -> bool {
+        let until = |record: &Self| record.validity().map(|validity| validity.until);
+        let mut next = self.clone();
+        let Some(server) = &mut next.server else { return false };
+        server.certificates = certificates;
+        let named = server.chain().first().and_then(|leaf| Device::of_certificate(leaf).ok());
+        let is_own = named.is_some_and(|named| named.id.as_str() == self.device.as_str());
+        let is_better = is_own && until(&next) >= until(self) && next.settings(key.clone()).is_ok();
+        if is_better {
+            *self = next;
+        }
+        is_better
     }
 }
 
@@ -98,5 +129,9 @@ impl ServerRecord {
         pin_set: Option<String>,
     ) -> Result<Self> {
         Ok(Self { invitation: Secret::new(invitation.text()?.to_string()), certificates, pin_set })
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.certificates.iter().map(|der| CertificateDer::from(der.0.clone())).collect()
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Answers of many lines are read as they come: a line is parsed when it is whole, and what was compressed is never
 //! held. Calls block on a runtime of this transport's own, on the caller's thread.
+//!
+//! Invariant: pins that have expired, like a server that is away, fail what is asked for and not the round that asks: a
+//! device without a way to its server still counts its lease down.
 
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +16,7 @@ use keepwell_engine::{Answer, Failure, Request, Traffic};
 use keepwell_protocol::{
     DICTIONARY, Dictionary, Document, Encoding, Endpoint, EnrolReply, EnrolRequest, Hint, Message, Method,
     ParkReply, ParkRequest, Part, PullReply, PushEnd, PushReply, PushRequest, Reader, Refusal, UPLOAD_OFFSET,
-    WipeReceipt, Writer, from_bytes, from_encoded, to_encoded,
+    UpkeepReply, UpkeepRequest, WipeReceipt, Writer, from_bytes, from_encoded, to_encoded,
 };
 use keepwell_tls::{Address, ClientSettings, HttpBody, HttpClient, HttpLimits};
 use tokio::runtime::Runtime;
@@ -36,7 +40,10 @@ pub(crate) const CANCELLED: u16 = 419;
 /// A server at the other end of pinned TLS.
 pub struct HttpTransport {
     runtime: Runtime,
-    client: HttpClient,
+    settings: ClientSettings,
+    address: Address,
+    /// Made at the first call that the settings hold for.
+    client: OnceCell<HttpClient>,
     dictionary: Dictionary,
     events: Option<Events>,
     events_at: Option<Instant>,
@@ -56,22 +63,38 @@ impl HttpTransport {
     /// A transport to the server at `address`. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`Error::Connection`] when the settings do not hold: pins that have expired, for one.
-    pub fn new(settings: &ClientSettings, address: Address) -> Result<Self> {
-        let client = HttpClient::new(settings, address, HttpLimits::default())?;
+    /// [`Error::Connection`] when the operating system refuses. Settings that do not hold, as when the pins have expired,
+    /// are an error of each call.
+    pub fn new(settings: ClientSettings, address: Address) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| keepwell_tls::Error::of_connection(&error))?;
-        Ok(Self { runtime, client, dictionary: Dictionary::built_in(), events: None, events_at: None })
+        let dictionary = Dictionary::built_in();
+        Ok(Self {
+            runtime,
+            settings,
+            address,
+            client: OnceCell::new(),
+            dictionary,
+            events: None,
+            events_at: None,
+        })
     }
 
-    /// Uses an invitation.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], [`Error::Connection`], [`Error::Message`].
-    pub(crate) fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply> {
-        let body = to_encoded(request, &Encoding::Identity);
-        let call =
-            Call { endpoint: Endpoint::Enrol, body, encoding: Encoding::Identity, headers: HeaderMap::new() };
+    fn client(&self) -> Result<&HttpClient, keepwell_tls::Error> {
+        match self.client.get() {
+            Some(client) => Ok(client),
+            None => {
+                let client = HttpClient::new(&self.settings, self.address.clone(), HttpLimits::default())?;
+                Ok(self.client.get_or_init(|| client))
+            }
+        }
+    }
+
+    /// Sends a document by itself, and reads the one that comes back.
+    fn ask<T: Document>(&self, endpoint: Endpoint, request: &impl Document) -> Result<T> {
+        let encoding = Encoding::Identity;
+        let body = to_encoded(request, &encoding);
+        let call = Call { endpoint, body, encoding, headers: HeaderMap::new() };
         self.runtime.block_on(async {
             let mut meter = Meter::default();
             match self.send(call, &mut meter).await? {
@@ -81,6 +104,14 @@ impl HttpTransport {
         })
     }
 
+    /// Uses an invitation.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Connection`], [`Error::Message`].
+    pub(crate) fn enrol(&self, request: &EnrolRequest) -> Result<EnrolReply> {
+        self.ask(Endpoint::Enrol, request)
+    }
+
     /// The pins of the server, signed by its operator.
     ///
     /// # Errors
@@ -88,7 +119,7 @@ impl HttpTransport {
     pub(crate) fn pins(&self) -> Result<String> {
         self.runtime.block_on(async {
             let request = HttpRequest::get(PINS).body(Bytes::new()).expect("a path is a target");
-            let response = self.client.send(request).await?;
+            let response = self.client()?.send(request).await?;
             let status = response.status();
             let body = response.into_body().whole().await?;
             if !status.is_success() {
@@ -121,7 +152,7 @@ impl HttpTransport {
             headers.insert(CONTENT_ENCODING, name.parse().expect("a word is a value"));
         }
         meter.sent(path.len() + request.method().as_str().len(), request.headers(), request.body().len());
-        let response = self.client.send(request).await?;
+        let response = self.client()?.send(request).await?;
         meter.received_head(response.headers());
         let status = response.status();
         if status.is_success() {
@@ -219,7 +250,7 @@ impl HttpTransport {
             .header(ACCEPT, "text/event-stream")
             .body(Bytes::new())
             .expect("a path is a target");
-        let response = self.client.send_apart(request).await.ok()?;
+        let response = self.client().ok()?.send_apart(request).await.ok()?;
         response.status().is_success().then(|| Events { body: response.into_body(), line: Vec::new() })
     }
 }
@@ -282,6 +313,10 @@ impl Transport for HttpTransport {
             }
             None => None,
         }
+    }
+
+    fn upkeep(&mut self, request: &UpkeepRequest) -> Result<UpkeepReply> {
+        self.ask(Endpoint::Upkeep, request)
     }
 
     fn send_receipt(&mut self, receipt: &WipeReceipt) -> Result<()> {
@@ -405,6 +440,6 @@ fn cut_off(fault: Option<keepwell_protocol::Error>) -> Error {
 
 impl std::fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpTransport").field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("HttpTransport").field("address", &self.address).finish_non_exhaustive()
     }
 }

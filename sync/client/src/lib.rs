@@ -18,6 +18,7 @@ mod signal;
 mod status;
 mod tables;
 mod transport;
+mod upkeep;
 mod wipe;
 
 pub use background::Background;

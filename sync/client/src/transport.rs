@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keepwell_engine::{Answer, Failure, Request, Traffic};
-use keepwell_protocol::{Hint, WipeReceipt};
+use keepwell_protocol::{Hint, UpkeepReply, UpkeepRequest, WipeReceipt};
 
 use crate::control::Cancel;
 use crate::error::Result;
@@ -33,6 +33,16 @@ pub trait Transport: Send {
 
     /// Waits until the server gives a hint, `signal` is raised, or `timeout` is over; none: for ever.
     fn wait(&mut self, timeout: Option<Duration>, signal: &Signal) -> Option<Hint>;
+
+    /// Asks for what keeps the trust between device and server up to date. A transport without certificates and pins has
+    /// nothing to ask for.
+    ///
+    /// # Errors
+    /// Those of the network, or the server's refusal.
+    fn upkeep(&mut self, request: &UpkeepRequest) -> Result<UpkeepReply> {
+        let _ = request;
+        Ok(UpkeepReply::default())
+    }
 
     /// Tells the server that its order to wipe was followed.
     ///

@@ -6,6 +6,9 @@
 #[path = "common/tls.rs"]
 mod tls;
 
+#[path = "connected/trust.rs"]
+mod trust;
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -55,6 +55,8 @@ pub enum Endpoint {
     Chunk(Id),
     /// [`LeaseRequest`](crate::LeaseRequest), [`Lease`](crate::Lease).
     Lease,
+    /// [`UpkeepRequest`](crate::UpkeepRequest), [`UpkeepReply`](crate::UpkeepReply).
+    Upkeep,
     /// [`WipeReceipt`](crate::WipeReceipt).
     WipeReceipt,
 }
@@ -74,6 +76,7 @@ impl Endpoint {
             | Self::Digest
             | Self::Uploads
             | Self::Lease
+            | Self::Upkeep
             | Self::WipeReceipt => Method::Post,
         }
     }
@@ -96,6 +99,7 @@ impl fmt::Display for Endpoint {
             Self::Uploads => f.write_str("uploads"),
             Self::Chunk(id) => write!(f, "uploads/{id}"),
             Self::Lease => f.write_str("lease"),
+            Self::Upkeep => f.write_str("upkeep"),
             Self::WipeReceipt => f.write_str("wipe-ack"),
         }
     }

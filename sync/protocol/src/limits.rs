@@ -93,5 +93,11 @@ pub const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// A reason or a label that a person typed.
 pub const NOTE_BYTES_MAX: usize = 1_024;
 
+/// A word or a fingerprint.
+pub const WORD_BYTES_MAX: usize = 64;
+
+/// Kinds of servers that were refused, in one report.
+pub const REFUSED_SERVERS_MAX: usize = 32;
+
 /// Paths that a merge or a conflict names.
 pub const PATHS_MAX: usize = 256;

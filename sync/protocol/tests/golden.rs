@@ -88,6 +88,8 @@ fn documents_are_as_they_were() {
     check_document("upload", &[upload()]);
     check_document("lease-request", &[LeaseRequest { v: 1, incarnation: INCARNATION }]);
     check_document("lease", &[lease()]);
+    check_document("upkeep-request", &upkeep_requests());
+    check_document("upkeep-reply", &[upkeep_reply()]);
     check_document("wipe-receipt", &[wipe_receipt()]);
 }
 
@@ -150,6 +152,7 @@ fn the_document_lists_what_there_is() {
         Endpoint::Uploads,
         Endpoint::Chunk(id("x")),
         Endpoint::Lease,
+        Endpoint::Upkeep,
         Endpoint::WipeReceipt,
     ] {
         let path = endpoint.to_string().replace(&hash.to_string(), "{hash}").replace("/x", "/{id}");

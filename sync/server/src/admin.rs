@@ -167,6 +167,7 @@ fn device(device: &Device) -> Value {
         "user": device.user,
         "name": device.name,
         "certificate": device.serial,
+        "pins": device.pins,
         "state": state,
         "enrolled": device.enrolled.to_string(),
         "seen": device.seen.to_string(),

@@ -5,6 +5,7 @@
 use keepwell_store::vault::KeychainError;
 
 use crate::config::Unsafe;
+use crate::rotation::RotationFault;
 
 /// Shorthand for this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -25,6 +26,9 @@ pub enum Error {
     /// The keys of the server are not in the keychain, or are not those of its certificates.
     #[error("the keys of the server are not those of its certificates")]
     Identity,
+    /// The key of the server is not changed.
+    #[error("the key is not changed: {0}")]
+    Rotation(#[from] RotationFault),
     /// The keychain refused.
     #[error("the keychain: {0}")]
     Keychain(#[from] KeychainError),
@@ -63,6 +67,7 @@ impl Error {
         match self {
             Self::Config { .. } => 484,
             Self::Unsafe(error) => error.code(),
+            Self::Rotation(_) => 494,
             Self::Identity => 495,
             Self::Incomplete => 496,
             Self::Token => 497,

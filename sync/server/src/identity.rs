@@ -4,7 +4,8 @@
 //! when it is made: the one that signs pin sets, and the backup of the server's own. Whoever has the server then has
 //! not what would move its devices to another one.
 //!
-//! Invariant: the certificate of the server is made anew at each start, and in time before it ends; its key stays.
+//! Invariants: the certificate of the server is made anew at each start, and in time before it ends; its key stays until
+//! the operator changes it; that key is always one of the pins.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,19 +44,61 @@ pub(crate) const SERVER_RENEWAL: Duration = DAY;
 /// How long a certificate of a device lasts.
 const DEVICE_LIFETIME: Duration = keepwell_tls::LEAF_LIFETIME_MAX;
 
-/// The private keys, by the end of their name in the keychain.
-const SECRETS: [&str; 4] = ["servers-authority", "devices-authority", "server", "wipe"];
+/// The private keys that stay, by the end of their name in the keychain.
+const SERVERS: &str = "servers-authority";
+const DEVICES: &str = "devices-authority";
+const WIPE: &str = "wipe";
 
 /// The file.
 #[derive(Serialize, Deserialize)]
-struct Record {
+pub(crate) struct Record {
     /// Under which its secrets are in the keychain.
     id: String,
     servers: String,
     devices: String,
-    backup: String,
+    /// Which of its own keys the server uses: they are numbered from 0.
+    #[serde(default)]
+    pub(crate) key: u32,
+    /// Which one it will use next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<u32>,
+    pub(crate) backup: String,
     pin_root: String,
-    pin_set: String,
+    pub(crate) pin_set: String,
+}
+
+impl Record {
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let text = std::fs::read(directory.join(FILE)).map_err(Error::io("while reading the identity"))?;
+        serde_json::from_slice(&text).map_err(|_| Error::Identity)
+    }
+
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).expect("texts and numbers only");
+        let written = private_file::replace(&directory.join(FILE), &text);
+        written.map_err(Error::io("while writing the identity"))
+    }
+
+    /// The name in the keychain of one of the server's own keys.
+    pub(crate) fn key_item(&self, number: u32) -> String {
+        match number {
+            0 => self.item("server"),
+            number => self.item(&format!("server-{number}")),
+        }
+    }
+
+    pub(crate) fn root(&self) -> Result<PinRoot> {
+        self.pin_root.parse().map_err(|_| Error::Identity)
+    }
+
+    /// The pins that devices are given.
+    pub(crate) fn pins(&self) -> Result<PinSet> {
+        PinSet::verify(&self.pin_set, &[self.root()?]).map_err(|_| Error::Identity)
+    }
+
+    fn item(&self, name: &str) -> String {
+        format!("server:{}:{name}", self.id)
+    }
 }
 
 /// A server's keys and certificates.
@@ -63,9 +106,10 @@ pub(crate) struct Identity {
     servers: Authority,
     devices: Authority,
     server_key: Arc<PrivateKey>,
-    backup: Pin,
     pin_root: PinRoot,
-    /// The signed pin set that devices are given.
+    /// The pins that devices are given.
+    pub(crate) pins: PinSet,
+    /// The same, signed.
     pub(crate) pin_set: String,
     wipe: Ed25519KeyPair,
 }
@@ -85,57 +129,49 @@ impl Identity {
         let devices = Authority::create(Purpose::Devices, devices_key.clone(), now, AUTHORITY_LIFETIME)?;
         let root = PinSigner::generate()?;
         let wipe = PinSigner::generate()?;
-        let expires_at = later(now, PINS_LIFETIME);
-        let entry = |role, pin| PinEntry { pin, role, not_before: now, not_after: expires_at };
-        let pins = PinSet {
-            host: config.address.host().to_owned(),
-            number: 1,
-            issued_at: now,
-            expires_at,
-            pins: vec![entry(Role::Active, server_key.pin()), entry(Role::Backup, backup.pin())],
-        };
+        let keys = [(Role::Active, server_key.pin()), (Role::Backup, backup.pin())];
+        let pins = pins(config.address.host().to_owned(), 1, &keys, now);
         let record = Record {
             id: DeviceId::random()?.to_string(),
             servers: STANDARD.encode(servers.certificate()),
             devices: STANDARD.encode(devices.certificate()),
+            key: 0,
+            next: None,
             backup: backup.pin().to_string(),
             pin_root: root.root().to_string(),
             pin_set: root.sign(&pins)?,
         };
-        let secrets: [&[u8]; 4] = [servers_key.pkcs8(), devices_key.pkcs8(), server_key.pkcs8(), wipe.seed()];
-        for (name, secret) in SECRETS.iter().zip(secrets) {
-            keychain.set(&item(&record.id, name), secret)?;
-        }
+        keychain.set(&record.item(SERVERS), servers_key.pkcs8())?;
+        keychain.set(&record.item(DEVICES), devices_key.pkcs8())?;
+        keychain.set(&record.key_item(record.key), server_key.pkcs8())?;
+        keychain.set(&record.item(WIPE), wipe.seed())?;
         let offline = config.data.join(OFFLINE);
         let written = private_file::directory(&offline)
             .and_then(|()| private_file::replace(&offline.join("pin-root.seed"), root.seed()))
-            .and_then(|()| private_file::replace(&offline.join("backup-key.p8"), backup.pkcs8()))
-            .and_then(|()| {
-                let text = serde_json::to_vec_pretty(&record).expect("texts only");
-                private_file::replace(&config.data.join(FILE), &text)
-            });
-        written.map_err(Error::io("while writing the identity"))
+            .and_then(|()| private_file::replace(&offline.join("backup-key.p8"), backup.pkcs8()));
+        written.map_err(Error::io("while writing what belongs offline"))?;
+        record.write(&config.data)
     }
 
     /// Reads what [`Self::create`] has made.
     pub(crate) fn open(directory: &Path, keychain: &dyn Keychain) -> Result<Self> {
-        let text = std::fs::read(directory.join(FILE)).map_err(Error::io("while reading the identity"))?;
-        let record: Record = serde_json::from_slice(&text).map_err(|_| Error::Identity)?;
-        let secret = |name: &str| keychain.get(&item(&record.id, name))?.ok_or(Error::Identity);
-        let key = |name: &str| Ok::<_, Error>(Arc::new(PrivateKey::from_pkcs8(secret(name)?)?));
-        let authority = |purpose, certificate: &str, name: &str| {
+        let record = Record::read(directory)?;
+        let secret = |item: String| keychain.get(&item)?.ok_or(Error::Identity);
+        let key = |item| Ok::<_, Error>(Arc::new(PrivateKey::from_pkcs8(secret(item)?)?));
+        let authority = |purpose, certificate: &str, name| {
             let der = STANDARD.decode(certificate).map_err(|_| Error::Identity)?;
-            Authority::restore(purpose, CertificateDer::from(der), key(name)?).map_err(|_| Error::Identity)
+            let key = key(record.item(name))?;
+            Authority::restore(purpose, CertificateDer::from(der), key).map_err(|_| Error::Identity)
         };
-        let [servers, devices, server, wipe] = SECRETS;
+        let wipe = secret(record.item(WIPE))?;
         Ok(Self {
-            servers: authority(Purpose::Servers, &record.servers, servers)?,
-            devices: authority(Purpose::Devices, &record.devices, devices)?,
-            server_key: key(server)?,
-            backup: record.backup.parse().map_err(|_| Error::Identity)?,
-            pin_root: record.pin_root.parse().map_err(|_| Error::Identity)?,
+            servers: authority(Purpose::Servers, &record.servers, SERVERS)?,
+            devices: authority(Purpose::Devices, &record.devices, DEVICES)?,
+            server_key: key(record.key_item(record.key))?,
+            pin_root: record.root()?,
+            pins: record.pins()?,
             pin_set: record.pin_set,
-            wipe: Ed25519KeyPair::from_seed_unchecked(&secret(wipe)?).map_err(|_| Error::Identity)?,
+            wipe: Ed25519KeyPair::from_seed_unchecked(&wipe).map_err(|_| Error::Identity)?,
         })
     }
 
@@ -183,7 +219,7 @@ impl Identity {
             expires_at,
             authority: self.servers.fingerprint(),
             pin_root: self.pin_root,
-            pins: vec![self.server_key.pin(), self.backup],
+            pins: self.pins.pins.iter().map(|entry| entry.pin).collect(),
         }
     }
 
@@ -202,12 +238,20 @@ impl Identity {
 
 impl std::fmt::Debug for Identity {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Identity").field("backup", &self.backup).finish_non_exhaustive()
+        formatter.debug_struct("Identity").field("pins", &self.pins).finish_non_exhaustive()
     }
 }
 
-fn item(id: &str, name: &str) -> String {
-    format!("server:{id}:{name}")
+/// A set of these keys, the one in use first, from now on.
+pub(crate) fn pins(host: String, number: u64, keys: &[(Role, Pin)], now: UnixTime) -> PinSet {
+    let expires_at = later(now, PINS_LIFETIME);
+    let entry = |(role, pin): &(Role, Pin)| PinEntry {
+        pin: *pin,
+        role: *role,
+        not_before: now,
+        not_after: expires_at,
+    };
+    PinSet { host, number, issued_at: now, expires_at, pins: keys.iter().map(entry).collect() }
 }
 
 pub(crate) fn later(now: UnixTime, by: Duration) -> UnixTime {

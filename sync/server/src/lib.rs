@@ -12,6 +12,7 @@ mod log;
 mod metrics;
 mod operator;
 mod private_file;
+mod rotation;
 mod routes;
 mod server;
 mod shared;
@@ -30,5 +31,6 @@ pub use config::{
 pub use error::{Error, Result};
 pub use log::log_to;
 pub use operator::{INVITATION_LIFETIME, Operator};
+pub use rotation::{RotationFault, pin_set, prepare_key, switch_key};
 pub use server::{Server, StopHandle, Welcome, prepare};
 pub use token::{TokenUse, Tokens};

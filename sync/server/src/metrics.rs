@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     pub(crate) turned_away: AtomicU64,
     /// Handshakes that failed or took too long.
     pub(crate) handshakes_failed: AtomicU64,
+    /// How often devices refused a server that stood in the place of this one, as they tell it.
+    pub(crate) servers_refused: AtomicU64,
     /// Event streams that are open.
     pub(crate) streams: AtomicI64,
 }
@@ -57,6 +59,7 @@ impl Metrics {
             ("keepwell_connections_total", "counter", count(&self.accepted)),
             ("keepwell_connections_turned_away_total", "counter", count(&self.turned_away)),
             ("keepwell_handshakes_failed_total", "counter", count(&self.handshakes_failed)),
+            ("keepwell_servers_refused_total", "counter", count(&self.servers_refused)),
         ];
         for (name, kind, value) in gauges {
             line(&mut out, format_args!("# TYPE {name} {kind}\n{name} {value}"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use keepwell_backend::Backend;
 use keepwell_store::vault::{FileKeychain, Keychain, SystemKeychain};
 use keepwell_store::{Actor, Session};
-use keepwell_tls::UnixTime;
+use keepwell_tls::{UnixTime, WARNING};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, KeychainChoice};
 use crate::error::{Error, Result};
-use crate::identity::{Identity, OFFLINE, SERVER_RENEWAL};
+use crate::identity::{Identity, OFFLINE, SERVER_RENEWAL, later};
 use crate::listener::Listener;
 use crate::operator::Operator;
 use crate::private_file;
@@ -62,7 +62,7 @@ fn refuse_unsafe(config: &Config) -> Result<()> {
     config.check().first().map_or(Ok(()), |found| Err(Error::Unsafe(*found)))
 }
 
-fn keychain(config: &Config) -> Arc<dyn Keychain> {
+pub(crate) fn keychain(config: &Config) -> Arc<dyn Keychain> {
     match &config.keychain {
         KeychainChoice::System => Arc::new(SystemKeychain::new(SERVICE)),
         KeychainChoice::File(directory) => Arc::new(FileKeychain::new(directory)),
@@ -104,6 +104,9 @@ impl Server {
         let tokens = tokens.with_operator(config.operator_token.as_ref().map(|token| token.as_str()));
         if config.data.join(OFFLINE).exists() {
             tracing::warn!("the files of the folder offline are still on the server");
+        }
+        if identity.pins.expires_at <= later(UnixTime::now(), WARNING) {
+            tracing::warn!("the pins of the server end soon: prepare another key");
         }
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::new(config, identity, tenant, backend, tokens, stopping));

@@ -5,15 +5,12 @@
 
 use rcgen::{CertificateParams, DistinguishedName};
 
+use crate::der::{BIT_STRING, INTEGER, SEQUENCE, element};
 use crate::signer::{CertificateSigner, KEY_INFO_BYTES};
 use crate::{Error, PublicKey, Signer};
 
 /// The longest request in bytes; one made here has about 200.
 pub const REQUEST_MAX_BYTES: usize = 4096;
-/// Tags of DER.
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
 /// The algorithm `ecdsa-with-SHA256`, without its outer tag.
 const ECDSA_WITH_SHA256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
@@ -66,21 +63,6 @@ fn read(der: &[u8]) -> Option<PublicKey> {
     let _name = element(&mut info, SEQUENCE)?;
     let key = PublicKey::from_key_info(info.get(..KEY_INFO_BYTES)?)?;
     (version == [0] && key.verify(signed, signature)).then_some(key)
-}
-
-/// Takes the next element off `rest` and gives its content, if it has this tag. Lengths are in the shortest form.
-fn element<'a>(rest: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let (head, after) = match **rest {
-        [found, length, ..] if found == tag && length < 0x80 => (2, usize::from(length)),
-        [found, 0x81, length, ..] if found == tag && length >= 0x80 => (3, usize::from(length)),
-        [found, 0x82, high, low, ..] if found == tag && high > 0 => {
-            (4, usize::from(high) << 8 | usize::from(low))
-        }
-        _ => return None,
-    };
-    let content = rest.get(head..head + after)?;
-    *rest = &rest[head + after..];
-    Some(content)
 }
 
 #[cfg(test)]

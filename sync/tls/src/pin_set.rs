@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustls::pki_types::{ServerName, UnixTime};
 
-use crate::{Error, Pin};
+use crate::{Error, Pin, PinRoot};
 
 /// The fewest pins of a set: with one, the loss of its key locks every device out.
 pub const PINS_MIN: usize = 2;
@@ -90,6 +90,14 @@ pub struct PinSet {
 }
 
 impl PinSet {
+    /// Reads a signed document that one of `roots` has signed.
+    ///
+    /// # Errors
+    /// [`Error::PinSetSignature`] if none has; otherwise as [`PinSet::check`].
+    pub fn verify(document: &str, roots: &[PinRoot]) -> Result<Self, Error> {
+        crate::pin_root::verify(document, roots)
+    }
+
     /// Whether the set keeps its rules; time plays no part.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ Examples:
   keepwell serve --config /etc/keepwell/server.toml --check
   keepwell serve --config /etc/keepwell/server.toml
   keepwell serve token dr.jones --config /etc/keepwell/server.toml
+  keepwell serve key next --root /media/safe/pin-root.seed
 
 docs/operators.md tells what is in the configuration."
 )]
@@ -46,6 +47,63 @@ pub(crate) struct ServePlace {
 #[derive(Subcommand)]
 pub(crate) enum ServeCommand {
     Token(ServeTokenArgs),
+    #[command(subcommand)]
+    Key(ServeKeyCommand),
+}
+
+/// Change the server's own key in two steps, so that every device learns of the next one first
+#[derive(Subcommand)]
+#[command(after_help = "\
+Examples:
+  keepwell serve key next --root /media/safe/pin-root.seed
+  keepwell serve key switch --root /media/safe/pin-root.seed
+  keepwell serve key show > pins.txt
+
+docs/operators.md tells when. Start the server anew after each step.")]
+pub(crate) enum ServeKeyCommand {
+    Show(ServeKeyShowArgs),
+    Next(ServeKeyNextArgs),
+    Switch(ServeKeySwitchArgs),
+}
+
+/// Print the signed pins, for a device that was away while they changed
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve key show > pins.txt")]
+pub(crate) struct ServeKeyShowArgs {
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+}
+
+/// Make the next key, and sign pins with it beside the one in use
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve key next --root /media/safe/pin-root.seed")]
+pub(crate) struct ServeKeyNextArgs {
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+    /// The key that signs pins, from its medium
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+}
+
+/// Use the next key from now on, and sign pins without the one until now
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve key switch --root /media/safe/pin-root.seed
+  keepwell serve key switch --root /media/safe/pin-root.seed --backup /media/safe/backup-key.p8")]
+pub(crate) struct ServeKeySwitchArgs {
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+    /// The key that signs pins, from its medium
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+    /// Use the backup key instead, at once, since the key in use was stolen or lost
+    #[arg(long, value_name = "FILE")]
+    pub(crate) backup: Option<PathBuf>,
 }
 
 /// Make a token for a FHIR client, shown once; or take back all tokens of a user

@@ -11,11 +11,16 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 Examples:
   keepwell enrol --invitation invitation.txt --name 'tablet of ward 3'
   keepwell enrol < invitation.txt
+  keepwell enrol --pins pins.txt
   keepwell enrol --fhir https://host/fhir --token token.txt --authority ca.pem --search 'Patient/7/$everything'")]
 pub(crate) struct EnrolArgs {
     /// The file with the invitation; `-` is standard input
     #[arg(long, value_name = "FILE", default_value = "-", conflicts_with = "fhir")]
     pub(crate) invitation: PathBuf,
+    /// Take newer pins of the server from this file, if its key was changed while this device was away; `-` is standard
+    /// input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["invitation", "name", "fhir"])]
+    pub(crate) pins: Option<PathBuf>,
     /// What the device is called in the operator's list [default: the name of this machine]
     #[arg(long, value_name = "NAME", conflicts_with = "fhir")]
     pub(crate) name: Option<String>,

@@ -3,17 +3,19 @@
 use keepwell_protocol::Scope;
 use keepwell_server::backend::Access;
 use keepwell_server::{
-    Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, log_to, prepare,
+    Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, log_to, pin_set, prepare,
+    prepare_key, switch_key,
 };
 use serde_json::json;
 
-use crate::args::{ServeArgs, ServeCommand, ServePlace, ServeTokenArgs};
+use crate::args::{ServeArgs, ServeCommand, ServeKeyCommand, ServePlace, ServeTokenArgs};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
 
 pub(super) fn serve(context: &Context, args: ServeArgs) -> Result<()> {
     match &args.command {
         Some(ServeCommand::Token(args)) => return token(context, args),
+        Some(ServeCommand::Key(command)) => return key(context, command),
         None if args.check => return check(context, &args.place),
         None => {}
     }
@@ -93,6 +95,30 @@ fn greet(context: &Context, welcome: &Welcome, invitation: &keepwell_server::Inv
             writeln!(out, "Invitation of the first device, for 24 hours:\n{picture}\n{}\n", text.as_str())?;
             writeln!(out, "Its code alone: {}", invitation.code.text().as_str())
         },
+    )
+}
+
+fn key(context: &Context, command: &ServeKeyCommand) -> Result<()> {
+    let (pins, next) = match command {
+        ServeKeyCommand::Show(args) => {
+            let (pins, document) = pin_set(&configuration(&args.place)?)?;
+            return context.out.show(
+                || json!({ "number": pins.number, "document": document }),
+                |out| write!(out, "{document}"),
+            );
+        }
+        ServeKeyCommand::Next(args) => (
+            prepare_key(&configuration(&args.place)?, &args.root)?,
+            "Start the server anew, and switch when every device has these pins.",
+        ),
+        ServeKeyCommand::Switch(args) => (
+            switch_key(&configuration(&args.place)?, &args.root, args.backup.as_deref())?,
+            "Start the server anew. What is in the folder offline belongs on its medium.",
+        ),
+    };
+    context.out.show(
+        || json!({ "number": pins.number, "pins": pins.pins.len() }),
+        |out| writeln!(out, "Pin set {} with {} pins. {next}", pins.number, pins.pins.len()),
     )
 }
 

@@ -26,6 +26,11 @@ pub(super) fn enrol(context: &Context, args: &EnrolArgs) -> Result<()> {
     if let Some(address) = &args.fhir {
         return attach(context, args, address);
     }
+    if let Some(pins) = &args.pins {
+        let document = String::from_utf8(super::read(pins)?);
+        let document = document.map_err(|_| Failure::Usage("the file holds no pins"))?;
+        return with_client(context, |client| Ok(client.install_pins(&document).map(|_| ())?));
+    }
     let text = zeroize::Zeroizing::new(super::read(&args.invitation)?);
     let invitation = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<Invitation>().ok());
     let invitation = invitation.ok_or(Failure::Usage("the file holds no invitation"))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use keepwell_client::{Cancel, Client, ClientOptions, Policy, Report, SyncExtension};
 use keepwell_fhir::ResourceType;
 use keepwell_protocol::Id;
-use keepwell_store::vault::FileKeychain;
+use keepwell_store::vault::{Clock, FileKeychain};
 use keepwell_store::{Actor, Precondition, Session, Store, StoreOptions};
 use keepwell_tests::Clinic;
 use keepwell_tls::{ClientSettings, HttpClient, HttpLimits, Invitation};
@@ -32,6 +32,12 @@ impl World {
     pub fn new() -> Self {
         let clinic = Clinic::start();
         Self { invitation: clinic.invitation("reader"), clinic }
+    }
+
+    /// Starts the server anew, with whatever key it has now.
+    pub fn restart(&mut self) {
+        self.clinic.restart();
+        self.invitation = self.clinic.invitation("reader");
     }
 
     pub fn place(&self, name: &str) -> PathBuf {
@@ -62,7 +68,7 @@ impl World {
         self.get(&format!("/fhir/{name}")).0 == 200
     }
 
-    fn get(&self, path: &str) -> (u16, Vec<u8>) {
+    pub fn get(&self, path: &str) -> (u16, Vec<u8>) {
         let (trust, pinning) = self.invitation.pinning().unwrap();
         let settings = ClientSettings::new(trust, pinning);
         let address = self.invitation.address.clone();
@@ -85,6 +91,11 @@ impl Device {
         Self::of(store, sync, Policy::default())
     }
 
+    /// The store of a device, which has not been unlocked.
+    pub fn locked(place: &Path) -> Store {
+        Store::open(&place.join("store"), options(place, &SyncExtension::new())).unwrap()
+    }
+
     pub fn open(place: &Path) -> Self {
         let sync = SyncExtension::new();
         let store = Store::open(&place.join("store"), options(place, &sync)).unwrap();
@@ -96,6 +107,13 @@ impl Device {
         let options = ClientOptions { policy, ..ClientOptions::new(actor()) };
         let client = Client::new(store.clone(), sync.clone(), options);
         Self { store, client, sync }
+    }
+
+    /// The same device by another clock.
+    pub fn at(self, clock: Arc<dyn Clock>) -> Self {
+        let options = ClientOptions { clock, ..ClientOptions::new(actor()) };
+        let client = Client::new(self.store.clone(), self.sync.clone(), options);
+        Self { client, ..self }
     }
 
     /// The same device with another policy.

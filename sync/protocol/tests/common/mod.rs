@@ -326,6 +326,28 @@ pub(crate) fn upload() -> Upload {
     Upload { id: id("u1"), offset: 1 << 20 }
 }
 
+pub(crate) fn upkeep_requests() -> [UpkeepRequest; 2] {
+    let refused = RefusedServer {
+        host: "sync.hospital.test".to_owned(),
+        why: "not-pinned".to_owned(),
+        key: Some("sha256/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+        pins: 1,
+        count: 3,
+        first: at(0),
+        last: at(60_000),
+    };
+    let csr = Some(Base64(b"a signing request in DER".to_vec()));
+    [
+        UpkeepRequest { v: 1, pins: 2, csr: None, refused: vec![], others: 0 },
+        UpkeepRequest { v: 1, pins: 2, csr, refused: vec![refused], others: 4 },
+    ]
+}
+
+pub(crate) fn upkeep_reply() -> UpkeepReply {
+    let certificates = [b"of the device", b"of the server"].map(|der| Base64(der.to_vec())).to_vec();
+    UpkeepReply { certificates, pins: Some("keepwell pin set 1\nhost sync.hospital.test\n...".to_owned()) }
+}
+
 pub(crate) fn wipe_order() -> WipeOrder {
     let sig = Base64(vec![9; 64]);
     WipeOrder { id: id("w1"), tenant: id("clinic"), device: id("d1"), at: at(0), sig }

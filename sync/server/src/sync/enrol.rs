@@ -33,14 +33,21 @@ async fn enrol_of(shared: &Arc<Shared>, request: Request<Body>) -> Answer {
     let csr = CertificateRequest::read(&request.csr.0).map_err(|_| Refusal::BadRequest)?;
     let done = shared.work(move |shared| {
         let mut issued = None;
+        // A key that its user is known by is that of a device that comes back: its certificate has ended, or its pins.
+        let key = Hash::from_bytes(*csr.key().pin().as_bytes());
+        let mut known = shared.backend.devices()?;
+        known.retain(|device| device.key == key);
         let mut redeem = |record: &[u8]| {
             // Which of the reasons it was is nobody's business who has no good code.
             let refused = |_| BackendError::Refused(Refusal::Invitation);
             let mut invite: Invite =
                 serde_json::from_slice(record).map_err(|_| BackendError::Refused(Refusal::Invitation))?;
             let now = UnixTime::now();
-            let fresh = DeviceId::random().map_err(refused)?;
-            let id = invite.redeem(&code, &csr.key(), fresh, now).map_err(refused)?;
+            let id = match known.iter().find(|device| device.user.as_str() == invite.subject) {
+                Some(device) => device.id.as_str().parse(),
+                None => DeviceId::random(),
+            };
+            let id = invite.redeem(&code, &csr.key(), id.map_err(refused)?, now).map_err(refused)?;
             let certificate =
                 shared.identity.issue(&csr, &id, now).map_err(|_| Refusal::Busy { retry_after_s: None })?;
             let redeemed = Redeemed {
@@ -48,7 +55,7 @@ async fn enrol_of(shared: &Arc<Shared>, request: Request<Body>) -> Answer {
                 device: id.as_str().parse().map_err(|_| Refusal::BadRequest)?,
                 user: invite.subject.parse().map_err(|_| Refusal::Invitation)?,
                 name: request.name.clone(),
-                key: Hash::from_bytes(*csr.key().pin().as_bytes()),
+                key,
                 serial: certificate.serial.to_string(),
                 lease_key: None,
             };

@@ -9,6 +9,7 @@ mod events;
 mod hub;
 mod message;
 mod pull;
+mod upkeep;
 
 pub(crate) use self::hub::Hub;
 
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/sync/v1/uploads", post(blob::begin))
         .route("/sync/v1/uploads/{id}", patch(blob::append))
         .route("/sync/v1/lease", post(device::lease))
+        .route("/sync/v1/upkeep", post(upkeep::upkeep))
         .route("/sync/v1/wipe-ack", post(device::wiped))
 }
 

@@ -224,6 +224,7 @@ fn without_a_certificate_no_call_is_answered_and_a_strangers_is_refused() {
         ("GET", "blob/x"),
         ("POST", "uploads"),
         ("POST", "lease"),
+        ("POST", "upkeep"),
         ("POST", "wipe-ack"),
     ] {
         let request =

@@ -8,4 +8,5 @@ mod limits;
 mod operator;
 mod raw;
 mod stopping;
+mod upkeep;
 mod world;
