@@ -67,7 +67,7 @@ const EDGES: &[Edges] = &[
             "keepwell-tls",
             "keepwell-vault",
         ],
-        &["keepwell-tls"],
+        &[],
     ),
     (
         "keepwell-client",

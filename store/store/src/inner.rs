@@ -174,7 +174,7 @@ impl Inner {
             }
             (Err(error), _) => return Err(error.into()),
         };
-        schema::migrate(&mut connection, &self.options.extensions)?;
+        schema::migrate(&mut connection, &self.options)?;
         schema::check_identity(&connection, &self.vault.store_id())?;
         Ok(connection)
     }
@@ -188,7 +188,7 @@ impl Inner {
     pub(crate) fn start(&self, connection: Connection, keys: Keys, first: Action, adopt: bool) -> Result<()> {
         let now = self.now_ms();
         let index = Arc::new(Index::default());
-        let extensions = self.options.extensions.clone();
+        let extensions = schema::extensions(&connection, &self.options)?;
         let mut writer = Writer::new(connection, keys.audit.expose(), index.clone(), extensions)?;
         let attachments = Attachments::new(
             self.directory.join(BLOB_DIRECTORY),
@@ -404,7 +404,7 @@ impl Inner {
         };
         self.vault.finish_database_rotation(promote)?;
         let database = if promote { new } else { open.database };
-        let extensions = self.options.extensions.clone();
+        let extensions = schema::extensions(&connection, &self.options)?;
         let writer = Writer::new(connection, open.audit.expose(), open.index.clone(), extensions)?;
         self.watch(writer.connection());
         *guard = Some(Open { writer: Mutex::new(writer), idle_readers: Mutex::default(), database, ..open });

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::error::{Error, Result};
 use crate::extension::Extension;
+use crate::store::StoreOptions;
 
 /// Every migration, in order. A released file is history: change arrives as the next number.
 pub(crate) const MIGRATIONS: &[Migration] = &[
@@ -18,23 +19,33 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 5, name: "absent blobs", sql: include_str!("../migrations/0005_absent_blob.sql") },
 ];
 
-/// Brings a database to the schema of this program and of the extensions.
+/// Brings a database to the schema of this program and of the extensions that take part in it.
 ///
 /// # Errors
-/// [`Error::Migrate`] when the database is newer than this program, [`Error::MissingExtension`] when it has tables of
-/// an extension that is not among these.
-pub(crate) fn migrate(connection: &mut Connection, extensions: &[Arc<dyn Extension>]) -> Result<()> {
+/// [`Error::Migrate`] when the database is newer than this program; as [`extensions`].
+pub(crate) fn migrate(connection: &mut Connection, options: &StoreOptions) -> Result<()> {
     keepwell_sqlcipher::migrate(connection, MIGRATIONS)?;
-    let mut statement = connection.prepare("-- schema::migrate\nSELECT name FROM extension")?;
-    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    drop(statement);
-    if names.iter().any(|name| extensions.iter().all(|extension| extension.name() != name)) {
-        return Err(Error::MissingExtension);
-    }
-    for extension in extensions {
+    for extension in extensions(connection, options)? {
         keepwell_sqlcipher::migrate_extension(connection, extension.name(), extension.migrations())?;
     }
     Ok(())
+}
+
+/// The extensions that take part in a database: all that are asked for, and those known that it was made with.
+///
+/// # Errors
+/// [`Error::MissingExtension`] when it has tables of one that is neither.
+pub(crate) fn extensions(connection: &Connection, options: &StoreOptions) -> Result<Vec<Arc<dyn Extension>>> {
+    let mut statement = connection.prepare("-- schema::extensions\nSELECT name FROM extension")?;
+    let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut found = options.extensions.clone();
+    for name in names {
+        if found.iter().all(|extension| extension.name() != name) {
+            let known = options.known_extensions.iter().find(|extension| extension.name() == name);
+            found.push(known.ok_or(Error::MissingExtension)?.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// Writes into a new database whose it is.

@@ -41,6 +41,8 @@ pub struct StoreOptions {
     pub strict_audit: bool,
     /// Who keeps tables of their own in the database, and hears of every version: sync, for one.
     pub extensions: Vec<Arc<dyn Extension>>,
+    /// Of these, those take part that the store was made with: for a tool that opens whatever store there is.
+    pub known_extensions: Vec<Arc<dyn Extension>>,
     /// Excludes the directory from backups where only the host can (iOS, Android, Windows); asked at every open.
     pub backup_guard: Option<Arc<dyn BackupGuard>>,
     /// A name for this place that outlives the path, where paths change: iOS gives an app a new one with each
@@ -62,6 +64,7 @@ impl StoreOptions {
             memory_security: true,
             strict_audit: false,
             extensions: Vec::new(),
+            known_extensions: Vec::new(),
             backup_guard: None,
             place: None,
         }
@@ -114,7 +117,7 @@ impl Store {
         let options = inner.options.connection(false);
         let mut connection =
             keepwell_sqlcipher::create(&inner.database_path(), keys.database.expose(), &options)?;
-        schema::migrate(&mut connection, &inner.options.extensions)?;
+        schema::migrate(&mut connection, &inner.options)?;
         schema::initialise(&connection, &inner.vault().store_id())?;
         inner.start(connection, keys, Action::Initialised, false)
     }

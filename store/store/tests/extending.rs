@@ -222,4 +222,26 @@ fn a_store_is_not_opened_without_the_extension_that_it_was_made_with() {
     store.unlock(None).unwrap();
     let session = store.session(actor()).unwrap();
     assert_eq!(diary(&session).len(), 1);
+    drop((session, store));
+
+    // Known is enough, and it hears of what is saved.
+    let mut knowing = options(&keychain, &clock);
+    knowing.known_extensions = vec![Arc::new(Diary)];
+    let store = Store::open(&directory, knowing).unwrap();
+    store.unlock(None).unwrap();
+    let session = store.session(actor()).unwrap();
+    session.update(patient(), "a", &body("a", "Two"), Precondition::None).unwrap();
+    assert_eq!(diary(&session).len(), 2);
+}
+
+#[test]
+fn an_extension_that_is_only_known_takes_no_part_in_a_store_made_without_it() {
+    let home = Home::with(|options| options.known_extensions = vec![Arc::new(Diary)]);
+    let session = home.session();
+    session.update(patient(), "a", &body("a", "Refused"), Precondition::None).unwrap();
+    let tables = session.view(Action::SyncSend, None, |view| -> Result<i64> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'diary_entry'";
+        Ok(view.connection().query_row(sql, [], |row| row.get(0))?)
+    });
+    assert_eq!(tables.unwrap(), 0);
 }

@@ -51,16 +51,18 @@ impl SqlcipherBackend {
         let backend = Self::around(tenant, store, app);
         let session = backend.store.session(actor(SERVER_USER, &backend.app, backend.tenant.as_str())?)?;
         session.transaction(Action::Configured, None, |transaction| -> keepwell_store::Result<()> {
+            let life = life_of(transaction.view().life()?);
             transaction.connection().execute(
-                "-- create\nINSERT INTO server_state (key, epoch, floor) VALUES (1, ?1, 0)",
-                params![epoch.bits().cast_signed()],
+                "-- create\nINSERT INTO server_state (key, epoch, floor, life) VALUES (1, ?1, 0, ?2)",
+                params![epoch.bits().cast_signed(), life],
             )?;
             Ok(())
         })?;
         Ok(backend)
     }
 
-    /// Takes hold of the store of a tenant, and unlocks it.
+    /// Takes hold of the store of a tenant, and unlocks it. One that was restored from an archive, or whose older state
+    /// was adopted, goes on in another epoch: devices have read what is no more.
     ///
     /// # Errors
     /// As [`Store::open`] and [`Store::unlock`].
@@ -74,7 +76,24 @@ impl SqlcipherBackend {
         let app = options.app.clone();
         let store = Store::open(directory, options)?;
         store.unlock(passcode)?;
-        Ok(Self::around(tenant, store, app))
+        let backend = Self::around(tenant, store, app);
+        backend.notice_another_life()?;
+        Ok(backend)
+    }
+
+    fn notice_another_life(&self) -> keepwell_store::Result<()> {
+        let session = self.store.session(actor(SERVER_USER, &self.app, self.tenant.as_str())?)?;
+        session.transaction_if_changed(Action::Configured, None, |transaction| {
+            let life = life_of(transaction.view().life()?);
+            // A tenant of before lives were written down keeps its epoch once more.
+            transaction.connection().execute(
+                "-- notice_another_life
+                 UPDATE server_state SET life = ?1, epoch = iif(life IS NULL, epoch, random())
+                 WHERE life IS NOT ?1",
+                [life],
+            )?;
+            Ok(())
+        })
     }
 
     /// The store, for ordinary interactions.
@@ -182,6 +201,11 @@ impl Storage for SqlcipherBackend {
 
 fn actor(user: &str, app: &str, device: &str) -> keepwell_store::Result<Actor> {
     Actor::new(user, app, device).map_err(|_| keepwell_store::Error::Argument("not the name of an app"))
+}
+
+/// One value of [`keepwell_store::View::life`].
+fn life_of((store, epoch): ([u8; 16], u64)) -> Vec<u8> {
+    [&store[..], &epoch.to_le_bytes()].concat()
 }
 
 fn with_extension(mut options: StoreOptions) -> StoreOptions {

@@ -33,6 +33,7 @@ impl Extension for ServerExtension {
                 sql: include_str!("../migrations/0003_feed_before.sql"),
             },
             Migration { number: 4, name: "pins", sql: include_str!("../migrations/0004_pins.sql") },
+            Migration { number: 5, name: "life", sql: include_str!("../migrations/0005_life.sql") },
         ];
         MIGRATIONS
     }

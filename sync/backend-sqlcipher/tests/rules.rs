@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keepwell_backend::conformance::{conformance, same_answers};
 use keepwell_backend::{Access, Backend, MemoryBackend, Redeemed};
-use keepwell_backend_sqlcipher::SqlcipherBackend;
 use keepwell_backend_sqlcipher::store::fhir::{Instant, ResourceType};
-use keepwell_backend_sqlcipher::store::vault::MemoryKeychain;
+use keepwell_backend_sqlcipher::store::vault::{MemoryKeychain, Passcode};
 use keepwell_backend_sqlcipher::store::{
     Actor, ImportOptions, ImportSource, Precondition, Store, StoreOptions,
 };
+use keepwell_backend_sqlcipher::{ServerExtension, SqlcipherBackend};
 use keepwell_protocol::{
     Blob, BlobToken, Body, Digest, Epoch, Grant, Hash, Id, Incarnation, Member, Part, Position, PullItem,
     PullRequest, RequestId, Row, RowState, ScopeSet, Sequence,
@@ -182,4 +182,36 @@ fn a_tenant_is_what_it_was_after_a_restart() {
     // A store that was locked meanwhile is opened with its keychain.
     clinic.store().lock().expect("locked");
     assert_eq!(clinic.news(Position::ZERO).expect("news").clock.get(), 1);
+}
+
+#[test]
+fn a_tenant_that_was_restored_or_went_back_is_in_another_epoch() {
+    let home = TempDir::new().expect("a directory");
+    let keychain = Arc::new(MemoryKeychain::new());
+    let options = || options(&keychain);
+    let first = home.path().join("first");
+    let epoch = |clinic: &SqlcipherBackend| clinic.horizon().expect("it answers").epoch;
+    let made =
+        SqlcipherBackend::create(&first, id("clinic"), Epoch::new(1), options(), None).expect("a store");
+    assert_eq!(epoch(&made), Epoch::new(1));
+    let phrase = Passcode::new("the passphrase of the archive".to_owned()).expect("long enough");
+    let mut archive = Vec::new();
+    let actor = Actor::new("operator", "test", "server").expect("names");
+    let session = made.store().session(actor).expect("it is open");
+    session.elevate(None).expect("no passcode").archive(&phrase, &mut archive).expect("archived");
+    drop(session);
+    made.store().lock().expect("closed");
+    drop(made);
+    let open = |place: &Path| SqlcipherBackend::open(place, id("clinic"), options(), None).expect("it opens");
+    assert_eq!(epoch(&open(&first)), Epoch::new(1), "opened again it is the same");
+
+    let second = home.path().join("second");
+    let mut known = options();
+    known.known_extensions = vec![Arc::new(ServerExtension)];
+    let restored = Store::restore(&mut archive.as_slice(), &phrase, &second, known, None).expect("restored");
+    restored.lock().expect("closed");
+    drop(restored);
+    let found = epoch(&open(&second));
+    assert_ne!(found, Epoch::new(1));
+    assert_eq!(epoch(&open(&second)), found, "and stays in it");
 }

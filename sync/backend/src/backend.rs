@@ -112,6 +112,9 @@ pub trait Backend: Send + Sync {
     /// All invitations: digest and record.
     fn invitations(&self) -> Result<Vec<(Hash, Vec<u8>)>>;
 
+    /// Keeps those invitations anew for which `update`, given a record, has another one; how many. All or none of them.
+    fn update_invitations(&self, update: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> Result<usize>;
+
     /// Uses an invitation and enrols the device, both or neither. The first device of a user gives the user their own
     /// scope to write, `dir/main` and `lib/main` to read.
     fn enrol(&self, code: &Hash, redeem: &mut Redeem<'_>, at: Instant) -> Result<Enrolled>;

@@ -220,6 +220,19 @@ impl<S: Storage> Backend for S {
         self.read(None, Act::Administer, |tenant| tenant.invitations())
     }
 
+    fn update_invitations(&self, update: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>) -> Result<usize> {
+        self.write(None, Act::Administer, |tenant| {
+            let mut updated = 0;
+            for (code, record) in tenant.invitations()? {
+                if let Some(record) = update(&record) {
+                    tenant.put_invitation(&code, &record)?;
+                    updated += 1;
+                }
+            }
+            Ok(updated)
+        })
+    }
+
     fn enrol(&self, code: &Hash, redeem: &mut Redeem<'_>, at: Instant) -> Result<Enrolled> {
         self.write(None, Act::Enrol, |tenant| {
             let record = tenant.invitation(code)?.ok_or(Refusal::Invitation)?;

@@ -15,7 +15,10 @@ use keepwell_fhir::{Instant, ResourceType};
 use keepwell_store::IMPORT_BATCH;
 use keepwell_store::audit::{Action, Outcome};
 
-pub(crate) use self::serve::{ServeArgs, ServeCommand, ServeKeyCommand, ServePlace, ServeTokenArgs};
+pub(crate) use self::serve::{
+    ServeArchiveArgs, ServeArgs, ServeCommand, ServeDeviceArgs, ServeGrantArgs, ServeGrantsArgs,
+    ServeInviteArgs, ServeKeyCommand, ServePlace, ServeTokenArgs,
+};
 pub(crate) use self::sync::{
     BenchHoldArgs, BenchIdleArgs, BenchPullArgs, BenchSyncArgs, ConflictsCommand, ConflictsResolveArgs,
     ConflictsShowArgs, EnrolArgs, SyncArgs, SyncStatusArgs, WritesArg,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keepwell_client::SyncExtension;
+use keepwell_server::ServerExtension;
 use keepwell_store::{Actor, Privileged, Session, Store, StoreOptions};
 use keepwell_vault::{
     Config, Error as VaultError, FileKeychain, Keychain, Passcode, Suspicion, SystemKeychain,
@@ -51,7 +52,10 @@ impl Context {
     }
 
     pub(crate) fn options(&self) -> StoreOptions {
-        StoreOptions::new(APP, &self.device, self.keychain())
+        let mut options = StoreOptions::new(APP, &self.device, self.keychain());
+        // A store that syncs, or a server's: what is saved has to be noted.
+        options.known_extensions = vec![Arc::new(SyncExtension::new()), Arc::new(ServerExtension)];
+        options
     }
 
     /// For what is done to a directory from outside.
@@ -100,24 +104,14 @@ impl Context {
 
     /// Opens and unlocks the store, asking for the passcode where one is needed.
     pub(crate) fn unlocked(&self, suspicion: Suspicion) -> Result<Store> {
-        match self.open(self.options(), suspicion) {
-            // It syncs: what is saved has to be noted.
-            Err(Failure::Store(keepwell_store::Error::MissingExtension)) => {
-                self.open(self.options_to_sync(&SyncExtension::new()), suspicion)
-            }
-            done => done,
-        }
+        self.open(self.options(), suspicion)
     }
 
     /// As [`Self::unlocked`], for a store that syncs, or begins to.
     pub(crate) fn unlocked_to_sync(&self, sync: &SyncExtension) -> Result<Store> {
-        self.open(self.options_to_sync(sync), Suspicion::Refuse)
-    }
-
-    fn options_to_sync(&self, sync: &SyncExtension) -> StoreOptions {
         let mut options = self.options();
         options.extensions.push(Arc::new(sync.clone()));
-        options
+        self.open(options, Suspicion::Refuse)
     }
 
     fn open(&self, options: StoreOptions, suspicion: Suspicion) -> Result<Store> {

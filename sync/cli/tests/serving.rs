@@ -124,10 +124,7 @@ impl Plain {
     /// Of the server on a desk, which runs.
     fn of(server: &Desk, listens: &str) -> Self {
         let made = server.json(["serve", "token", "ward", "--config", &server.path("server.toml")]);
-        let identity = std::fs::read_to_string(server.path("data/identity.json")).unwrap();
-        let identity: Value = serde_json::from_str(&identity).unwrap();
-        let authority = identity["servers"].as_str().unwrap();
-        let pem = format!("-----BEGIN CERTIFICATE-----\n{authority}\n-----END CERTIFICATE-----\n");
+        let pem = server.ok(["serve", "authority", "--config", &server.path("server.toml")]);
         Self {
             address: format!("https://{listens}/fhir"),
             authority: server.write("ca.pem", &pem),
@@ -235,6 +232,127 @@ fn a_store_enrols_with_the_invitation_and_what_is_in_it_is_sent() {
     let other = Desk::initialised();
     other.fails(4, 434, ["enrol", "--invitation", invitation, "--name", "copy"]);
     running.stop();
+}
+
+#[test]
+fn an_operator_beside_the_server_invites_lists_locks_out_and_wipes() {
+    let server = Desk::new();
+    let (running, _, _) = serve_first(&server);
+    let config = server.path("server.toml");
+    let operate = |arguments: &[&str]| server.json([&["serve"], arguments, &["--config", &config]].concat());
+    let refused = |code: u16, arguments: &[&str]| {
+        server.fails(4, code, [&["serve"], arguments, &["--config", &config]].concat());
+    };
+
+    let invited = operate(&["invite", "dr.jones", "--hours", "2"]);
+    let taken_back = operate(&["invite", "dr.smith"]);
+    assert_eq!(operate(&["invite", "dr.smith", "--withdraw"])["withdrawn"], 1);
+    let shown = server.ok(["serve", "invite", "dr.smith", "--config", &config]);
+    assert!(shown.contains("KEEPWELL:") && shown.contains('\u{2588}'), "{shown}");
+    refused(460, &["invite", "dr.jones", "--hours", "100000"]);
+
+    let enrol = |desk: &Desk, invited: &Value| {
+        let file = desk.write("invitation.txt", invited["invitation"].as_str().unwrap());
+        desk.run(["enrol", "--invitation", file, "--name", "tablet"])
+    };
+    let desk = Desk::initialised();
+    assert_eq!(enrol(&desk, &taken_back).status.code(), Some(4), "it was taken back");
+    assert!(enrol(&desk, &invited).status.success());
+    let devices = operate(&["devices"]);
+    let id = devices[0]["id"].as_str().unwrap();
+    assert_eq!((&devices[0]["user"], &devices[0]["name"]), (&"dr.jones".into(), &"tablet".into()));
+    let table = server.ok(["serve", "devices", "--config", &config]);
+    assert!(table.contains(id) && table.contains("active"), "{table}");
+
+    operate(&["grant", "dr.jones", "Patient/p1", "--write"]);
+    let held = operate(&["grants", "dr.jones"]);
+    let held = |scope: &str| {
+        held.as_array().unwrap().iter().any(|grant| grant["scope"] == scope && grant["access"] == "write")
+    };
+    assert!(held("Patient/p1") && held("user/dr.jones"));
+    desk.ok(["put", desk.write("patient.json", r#"{"resourceType":"Patient","id":"p1","active":true}"#)]);
+    assert_eq!(desk.json(["sync"])["applied"], 1);
+    operate(&["grant", "dr.jones", "Patient/p1", "--revoke"]);
+    desk.ok(["put", desk.write("patient.json", r#"{"resourceType":"Patient","id":"p1","active":false}"#)]);
+    desk.run(["sync"]);
+    let kept = operate(&["archive"]);
+    assert_eq!((&kept[0]["resource"], &kept[0]["user"]), (&"Patient/p1".into(), &"dr.jones".into()));
+    let number = kept[0]["number"].to_string();
+    assert_eq!(operate(&["archive", "--after", &number]).as_array().map(Vec::len), Some(0));
+
+    operate(&["revoke", id]);
+    desk.fails(4, 424, ["sync"]);
+    operate(&["admit", id]);
+    desk.ok(["unlock"]);
+    desk.ok(["sync"]);
+    operate(&["wipe", id]);
+    desk.fails(4, 423, ["sync"]);
+    let wiped = server.ok(["serve", "devices", "--config", &config]);
+    assert!(wiped.contains("wiped"), "{wiped}");
+
+    refused(436, &["revoke", "nobody"]);
+    running.stop();
+    refused(469, &["devices"]);
+    let wrong = server.run(["serve", "grant", "dr.jones", "everything", "--config", &config]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn a_store_that_syncs_and_that_of_a_server_are_archived_restored_and_recovered_as_any_other() {
+    let server = Desk::new();
+    let (running, listens, welcome) = serve_first(&server);
+    let invitation = server.write("invitation.txt", welcome["invitation"].as_str().unwrap());
+    let mut desk = Desk::filled(1);
+    desk.ok(["enrol", "--invitation", invitation, "--name", "tablet"]);
+    assert_eq!(desk.json(["sync"])["problem"], Value::Null);
+    let config = server.path("server.toml");
+    let again = || {
+        Running::start(&mut server.command(["serve", "--json", "--config", &config, "--listen", &listens]))
+    };
+    let save = |desk: &Desk, gender: &str| {
+        let text = format!(r#"{{"resourceType":"Patient","id":"{}","gender":"{gender}"}}"#, desk.patient());
+        desk.ok(["put", desk.write("patient.json", &text)]);
+        let report = desk.json(["sync"]);
+        assert_eq!((&report["problem"], &report["pending"]), (&Value::Null, &Value::Null), "{report}");
+    };
+    running.stop();
+
+    // A server's: what a device sent after the archive was made is not lost with it.
+    let keychain = format!("file:{}", server.path("server-keys"));
+    let tenant = server.path("data/tenant");
+    let at_tenant = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keepwell"));
+        command.args(["--store", &tenant, "--keychain", &keychain]).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let phrase = server.write("phrase", "the passphrase of the archive");
+    let archive = server.path("tenant.keepwell");
+    at_tenant(&["archive", &archive, "--passphrase-file", phrase]);
+    let running = again();
+    save(&desk, "other");
+    running.stop();
+    std::fs::remove_dir_all(&tenant).unwrap();
+    at_tenant(&["restore", &archive, "--passphrase-file", phrase]);
+    let running = again();
+    assert_eq!(desk.json(["sync"])["lost"], 1);
+    let kept = server.json(["serve", "archive", "--config", &config]);
+    let resource = format!("Patient/{}", desk.patient());
+    assert_eq!((&kept[0]["resource"], &kept[0]["kind"]), (&resource.into(), &"gone".into()));
+    save(&desk, "female");
+    running.stop();
+
+    // A device's.
+    let phrase = desk.write("phrase", "the passphrase of the archive");
+    desk.ok(["unlock"]);
+    desk.ok(["recover", "set", "--passphrase-file", phrase]);
+    desk.ok(["recover", "use", "--passphrase-file", phrase]);
+    let archive = desk.path("all.keepwell");
+    desk.ok(["archive", &archive, "--passphrase-file", phrase]);
+    let resources = desk.json(["stats"])["resources"].clone();
+    desk.use_store("restored");
+    desk.ok(["restore", &archive, "--passphrase-file", phrase]);
+    assert_eq!(desk.json(["stats"])["resources"], resources);
 }
 
 /// Two stores that edited the same flags apart from each other: the first one's edits lost.

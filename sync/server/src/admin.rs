@@ -73,7 +73,7 @@ impl From<BodyFault> for Fault {
 }
 
 async fn done(shared: &Arc<Shared>, path: String, request: Request) -> Result<Value, Fault> {
-    match shared.bearer(request.headers()).map(|bearer| bearer.purpose) {
+    match shared.purpose(&request) {
         Some(TokenUse::Operator) => {}
         Some(TokenUse::Fhir | TokenUse::FhirRead) => return Err(Fault(StatusCode::FORBIDDEN, None)),
         None => return Err(Fault(StatusCode::UNAUTHORIZED, None)),
@@ -119,6 +119,9 @@ fn act(
         }
         (&Method::GET, ["invitations"]) => Ok(json!(operator.invitations()?)),
         (&Method::POST, ["invitations"]) => invite(operator, parse(body)?),
+        (&Method::DELETE, ["invitations", user]) => {
+            Ok(json!({ "withdrawn": operator.withdraw(&read(user)?)? }))
+        }
         (&Method::GET, ["users", user, "grants"]) => {
             Ok(operator.grants(&read(user)?)?.iter().map(held).collect())
         }

@@ -38,6 +38,17 @@ pub enum Error {
     /// No such token, or not the name of a user.
     #[error("no such token or user")]
     Token,
+    /// No server runs on this data directory, or one without TLS.
+    #[error("no server runs here")]
+    NotRunning,
+    /// The server does not do what the console asked for.
+    #[error("the server answered with status {status}")]
+    Answered {
+        /// The status of HTTP.
+        status: u16,
+        /// The server's own number for it.
+        code: Option<u16>,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on the address: {0}")]
     Listen(std::io::ErrorKind),
@@ -68,6 +79,8 @@ impl Error {
             Self::Config { .. } => 484,
             Self::Unsafe(error) => error.code(),
             Self::Rotation(_) => 494,
+            Self::NotRunning => 469,
+            Self::Answered { code, .. } => code.unwrap_or(446),
             Self::Identity => 495,
             Self::Incomplete => 496,
             Self::Token => 497,

@@ -44,6 +44,9 @@ pub(crate) const SERVER_RENEWAL: Duration = DAY;
 /// How long a certificate of a device lasts.
 const DEVICE_LIFETIME: Duration = keepwell_tls::LEAF_LIFETIME_MAX;
 
+/// Characters of a line of PEM (RFC 7468, section 2).
+const PEM_LINE: usize = 64;
+
 /// The private keys that stay, by the end of their name in the keychain.
 const SERVERS: &str = "servers-authority";
 const DEVICES: &str = "devices-authority";
@@ -252,6 +255,20 @@ pub(crate) fn pins(host: String, number: u64, keys: &[(Role, Pin)], now: UnixTim
         not_after: expires_at,
     };
     PinSet { host, number, issued_at: now, expires_at, pins: keys.iter().map(entry).collect() }
+}
+
+/// The authority of the server whose data is in `directory`, as PEM: what a FHIR client is told to trust.
+///
+/// # Errors
+/// [`Error::Io`] if there is no server; [`Error::Identity`].
+pub fn authority_pem(directory: &Path) -> Result<String> {
+    let base64 = Record::read(directory)?.servers;
+    let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in base64.as_bytes().chunks(PEM_LINE) {
+        pem.push_str(std::str::from_utf8(line).map_err(|_| Error::Identity)?);
+        pem.push('\n');
+    }
+    Ok(pem + "-----END CERTIFICATE-----\n")
 }
 
 pub(crate) fn later(now: UnixTime, by: Duration) -> UnixTime {

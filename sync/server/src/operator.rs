@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keepwell_backend::{Access, Archived, Device, DeviceState, Error as BackendError, Held};
 use keepwell_protocol::{Hash, Id, Refusal, Scope};
-use keepwell_tls::{DeviceId, Invitation, InvitationCode, Invite, UnixTime};
+use keepwell_tls::{DeviceId, Invitation, InvitationCode, Invite, InviteState, UnixTime};
 
 use crate::error::{Error, Result};
 use crate::identity::later;
@@ -38,6 +38,24 @@ impl Operator<'_> {
     pub fn invitations(&self) -> Result<Vec<Invite>> {
         let records = self.0.backend.invitations()?;
         Ok(records.iter().filter_map(|(_, record)| serde_json::from_slice(record).ok()).collect())
+    }
+
+    /// Takes back the invitations of `user` that nobody has used, and says how many that were. A device that has come
+    /// by one stays: [`Self::revoke`] locks it out.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn withdraw(&self, user: &Id) -> Result<usize> {
+        let withdrawn = self.0.backend.update_invitations(&mut |record| {
+            let mut invite: Invite = serde_json::from_slice(record).ok()?;
+            let is_meant = invite.subject == user.as_str() && invite.state == InviteState::Open;
+            is_meant.then(|| {
+                invite.withdraw();
+                serde_json::to_vec(&invite).expect("texts and numbers only")
+            })
+        })?;
+        tracing::info!(withdrawn = withdrawn as u64, "invitations were taken back");
+        Ok(withdrawn)
     }
 
     /// All devices.

@@ -78,10 +78,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 
 /// What was counted: for the operator, and for whoever asks on the same machine.
 async fn metrics(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
-    let is_near = request.extensions().get::<Peer>().is_some_and(|peer| peer.address.ip().is_loopback());
-    let is_operator =
-        shared.bearer(request.headers()).is_some_and(|bearer| bearer.purpose == TokenUse::Operator);
-    if !(is_near || is_operator) {
+    if !(shared.is_near(&request) || shared.purpose(&request) == Some(TokenUse::Operator)) {
         return tagged("metrics", StatusCode::UNAUTHORIZED.into_response());
     }
     let text = [(CONTENT_TYPE, "text/plain; version=0.0.4")];

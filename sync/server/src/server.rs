@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keepwell_backend::Backend;
+use keepwell_protocol::Secret;
 use keepwell_store::vault::{FileKeychain, Keychain, SystemKeychain};
 use keepwell_store::{Actor, Session};
 use keepwell_tls::{UnixTime, WARNING};
@@ -15,6 +16,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, KeychainChoice};
+use crate::console;
 use crate::error::{Error, Result};
 use crate::identity::{Identity, OFFLINE, SERVER_RENEWAL, later};
 use crate::listener::Listener;
@@ -24,7 +26,7 @@ use crate::routes::routes;
 use crate::shared::Shared;
 use crate::sync::Hub;
 use crate::tenant::{self, Tenant};
-use crate::token::{OPERATOR, TokenUse, Tokens};
+use crate::token::{self, OPERATOR, TokenUse, Tokens};
 
 /// The service that secrets have in the keychain of the operating system.
 const SERVICE: &str = "keepwell-server";
@@ -102,6 +104,8 @@ impl Server {
         let (tenant, backend) = Tenant::open(&config, keychain)?;
         let tokens = Tokens::open(&config.data)?;
         let tokens = tokens.with_operator(config.operator_token.as_ref().map(|token| token.as_str()));
+        let console = Secret::new(token::random()?.to_string());
+        let tokens = tokens.with_console(console.reveal());
         if config.data.join(OFFLINE).exists() {
             tracing::warn!("the files of the folder offline are still on the server");
         }
@@ -110,10 +114,10 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::new(config, identity, tenant, backend, tokens, stopping));
-        Self::run(shared, stop)
+        Self::run(shared, stop, &console)
     }
 
-    fn run(shared: Arc<Shared>, stop: watch::Sender<bool>) -> Result<Self> {
+    fn run(shared: Arc<Shared>, stop: watch::Sender<bool>, token: &Secret) -> Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("keepwell").build();
         let runtime = runtime.map_err(Error::io("while starting the threads"))?;
@@ -125,6 +129,7 @@ impl Server {
             false => {
                 let (renew, tls) = watch::channel(shared.identity.listener(&shared.config, UnixTime::now())?);
                 runtime.spawn(keep_certificate(shared.clone(), renew));
+                console::open(&shared.config.data, address, token)?;
                 Some(tls)
             }
         };
@@ -188,6 +193,7 @@ impl Server {
         self.stop.send_replace(true);
         let Some(listener) = self.listener.take() else { return Ok(()) };
         tracing::info!("stopping");
+        console::close(&self.shared.config.data);
         // It ends by itself when it is told to.
         let _ = self.runtime.block_on(listener);
         let closed = self.shared.tenant.close();

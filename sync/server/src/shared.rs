@@ -1,11 +1,11 @@
 //! What all requests of a server share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Request};
 use keepwell_backend::Backend;
 use keepwell_tls::Device;
 use tokio::sync::{Semaphore, watch};
@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::sync::Hub;
 use crate::tenant::Tenant;
-use crate::token::{Bearer, Tokens};
+use crate::token::{Bearer, TokenUse, Tokens};
 
 /// What all requests of a server share.
 pub(crate) struct Shared {
@@ -96,8 +96,22 @@ impl Shared {
 
     /// Whose token a request brings.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Option<Bearer> {
-        let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| self.tokens.bearer(token.trim()))?
+        self.tokens.bearer(token(headers)?)
+    }
+
+    /// What a request may do by its token; that of the console counts on this machine only.
+    pub(crate) fn purpose<B>(&self, request: &Request<B>) -> Option<TokenUse> {
+        let token = token(request.headers())?;
+        if self.is_near(request) && self.tokens.is_consoles(token) {
+            return Some(TokenUse::Operator);
+        }
+        self.tokens.bearer(token).map(|bearer| bearer.purpose)
+    }
+
+    /// Whether a request comes from the machine that the server is on.
+    pub(crate) fn is_near<B>(&self, request: &Request<B>) -> bool {
+        let is_own = |from: IpAddr| from.is_loopback() || from == self.config.listen.ip();
+        request.extensions().get::<Peer>().is_some_and(|peer| is_own(peer.address.ip()))
     }
 
     /// The CapabilityStatement, as of the first time that somebody asked.
@@ -116,4 +130,10 @@ impl Shared {
         // Its other end is gone only when the server is.
         let _ = self.stopping.clone().wait_for(|stops| *stops).await;
     }
+}
+
+/// The bearer token of a request.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -62,6 +62,7 @@ pub(crate) struct Bearer {
 pub struct Tokens {
     path: PathBuf,
     of_environment: Option<String>,
+    of_console: Option<String>,
     known: Mutex<Known>,
 }
 
@@ -80,12 +81,18 @@ impl Tokens {
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE);
         let known = read(&path)?;
-        Ok(Self { path, of_environment: None, known: Mutex::new(known) })
+        Ok(Self { path, of_environment: None, of_console: None, known: Mutex::new(known) })
     }
 
     /// Takes `token` for the operator's as well.
     pub(crate) fn with_operator(mut self, token: Option<&str>) -> Self {
         self.of_environment = token.map(hash);
+        self
+    }
+
+    /// Takes `token` for that of the console of this run.
+    pub(crate) fn with_console(mut self, token: &str) -> Self {
+        self.of_console = Some(hash(token));
         self
     }
 
@@ -95,9 +102,7 @@ impl Tokens {
     /// [`Error::Token`] if the audit trail could not name the user; [`Error::Io`].
     pub fn issue(&self, user: &str, purpose: TokenUse) -> Result<Zeroizing<String>> {
         Actor::new(user, "fhir", "server").map_err(|_| Error::Token)?;
-        let mut random = Zeroizing::new([0; TOKEN_BYTES]);
-        SystemRandom::new().fill(random.as_mut_slice()).map_err(|_| Error::Token)?;
-        let token = Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random.as_slice())));
+        let token = random()?;
         let mut entries = entries(&self.path)?;
         entries.push(Entry { sha256: hash(&token), user: user.to_owned(), purpose });
         self.write(&entries)?;
@@ -126,6 +131,11 @@ impl Tokens {
         Ok(())
     }
 
+    /// Whether this is the token of the console of this run.
+    pub(crate) fn is_consoles(&self, token: &str) -> bool {
+        self.of_console.as_ref() == Some(&hash(token))
+    }
+
     /// Whose token this is. What is looked up is a hash, so that the time it takes tells nothing of any token.
     pub(crate) fn bearer(&self, token: &str) -> Option<Bearer> {
         let hash = hash(token);
@@ -144,6 +154,13 @@ impl Tokens {
         }
         known.bearers.get(&hash).cloned()
     }
+}
+
+/// A token that nobody has.
+pub(crate) fn random() -> Result<Zeroizing<String>> {
+    let mut random = Zeroizing::new([0; TOKEN_BYTES]);
+    SystemRandom::new().fill(random.as_mut_slice()).map_err(|_| Error::Token)?;
+    Ok(Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random.as_slice()))))
 }
 
 fn hash(token: &str) -> String {

@@ -18,6 +18,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +68,8 @@ pub struct HttpClient {
     /// None for a server without pins.
     pinning: Option<Arc<Pinning>>,
     address: Address,
+    /// Where to connect to, if not where the name in the address leads.
+    place: Option<SocketAddr>,
     host: HeaderValue,
     limits: HttpLimits,
     idle: Idle,
@@ -110,7 +113,14 @@ impl HttpClient {
         limits: HttpLimits,
     ) -> Result<Self, Error> {
         let host = HeaderValue::try_from(address.to_string()).map_err(|_| Error::Address)?;
-        Ok(Self { tls, pinning, address, host, limits, idle: Idle::default() })
+        Ok(Self { tls, pinning, address, place: None, host, limits, idle: Idle::default() })
+    }
+
+    /// Connects to `place`, whatever the name in the address leads to. The server's certificate is that of the name.
+    #[must_use]
+    pub fn connecting_to(mut self, place: SocketAddr) -> Self {
+        self.place = Some(place);
+        self
     }
 
     fn pin_set(&self) -> Option<u64> {
@@ -191,8 +201,11 @@ impl HttpClient {
         let pin_set = self.pin_set();
         let sender = within(self.limits.connect, async {
             let failed = |error: std::io::Error| Error::of_connection(&error);
-            let stream =
-                TcpStream::connect((self.address.host(), self.address.port())).await.map_err(failed)?;
+            let stream = match self.place {
+                Some(place) => TcpStream::connect(place).await,
+                None => TcpStream::connect((self.address.host(), self.address.port())).await,
+            };
+            let stream = stream.map_err(failed)?;
             stream.set_nodelay(true).map_err(failed)?;
             let stream = self.tls.connect(self.address.server_name(), stream).await.map_err(failed)?;
             let (sender, connection) = Builder::new()

@@ -38,7 +38,7 @@ fn every_older_schema_becomes_that_of_a_new_database() {
     for steps in 0..MIGRATIONS.len() {
         let mut old = database(&directory.path().join(format!("{steps}.db")), &[7; 32], steps);
         assert_eq!(schema_version(&old).unwrap() as usize, steps);
-        migrate(&mut old, &[]).unwrap();
+        migrate(&mut old, &StoreOptions::new("test", "this device", None)).unwrap();
         assert_eq!(lines(&old, whole), lines(&fresh, whole), "from {steps}");
         assert_eq!(schema_version(&old).unwrap(), schema_version(&fresh).unwrap());
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use keepwell_protocol::{Id, Scope};
 
 /// Run a server for devices and FHIR clients; the first run makes its keys and invites a device
 #[derive(Args)]
@@ -12,7 +13,9 @@ use clap::{Args, Subcommand};
 Examples:
   keepwell serve --config /etc/keepwell/server.toml --check
   keepwell serve --config /etc/keepwell/server.toml
-  keepwell serve token dr.jones --config /etc/keepwell/server.toml
+  keepwell serve token dr.jones
+  keepwell serve invite dr.jones
+  keepwell serve devices
   keepwell serve key next --root /media/safe/pin-root.seed
 
 docs/operators.md tells what is in the configuration."
@@ -49,6 +52,18 @@ pub(crate) enum ServeCommand {
     Token(ServeTokenArgs),
     #[command(subcommand)]
     Key(ServeKeyCommand),
+    Invite(ServeInviteArgs),
+    Devices(ServeDevicesArgs),
+    /// Lock a device out, at once
+    Revoke(ServeDeviceArgs),
+    /// Let a device in again that was locked out or was to be wiped
+    Admit(ServeDeviceArgs),
+    /// Order a device to destroy its store; it does so when it is here next
+    Wipe(ServeDeviceArgs),
+    Grants(ServeGrantsArgs),
+    Grant(ServeGrantArgs),
+    Archive(ServeArchiveArgs),
+    Authority(ServeAuthorityArgs),
 }
 
 /// Change the server's own key in two steps, so that every device learns of the next one first
@@ -125,4 +140,119 @@ pub(crate) struct ServeTokenArgs {
     /// Take back every token of the user
     #[arg(long)]
     pub(crate) revoke: bool,
+}
+
+/// Invite a device of a user: prints a code that counts once, as text and as a QR code
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve invite dr.jones
+  keepwell serve invite dr.jones --hours 2
+  keepwell serve invite dr.jones --withdraw
+
+The server must run. The user is the id of a Practitioner.")]
+pub(crate) struct ServeInviteArgs {
+    /// Whose device
+    #[arg(value_name = "USER")]
+    pub(crate) holder: Id,
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+    /// How long it counts
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub(crate) hours: u32,
+    /// Take back the invitations of the user that nobody has used
+    #[arg(long, conflicts_with = "hours")]
+    pub(crate) withdraw: bool,
+}
+
+/// List the devices: whose they are, what state they are in, when they were last here
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve devices
+  keepwell serve devices --json | jq '.[] | select(.user == \"dr.jones\")'
+
+The server must run.")]
+pub(crate) struct ServeDevicesArgs {
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+`keepwell serve devices` lists their ids. The server must run.")]
+pub(crate) struct ServeDeviceArgs {
+    /// The id of the device
+    #[arg(value_name = "DEVICE")]
+    pub(crate) device: Id,
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+}
+
+/// List the scopes that a user may read or write
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve grants dr.jones
+
+The server must run.")]
+pub(crate) struct ServeGrantsArgs {
+    /// The user
+    #[arg(value_name = "USER")]
+    pub(crate) holder: Id,
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+}
+
+/// Give a user a scope to read, or take it back
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve grant dr.jones Patient/42 --write
+  keepwell serve grant dr.jones dir/main
+  keepwell serve grant dr.jones Patient/42 --revoke
+
+The server must run. What a CareTeam or a Group gives is not taken back here: change those.")]
+pub(crate) struct ServeGrantArgs {
+    /// The user
+    #[arg(value_name = "USER")]
+    pub(crate) holder: Id,
+    /// A patient's records (Patient/ID), the directory (dir/main) or the library (lib/main)
+    #[arg(value_name = "SCOPE")]
+    pub(crate) scope: Scope,
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+    /// To write as well
+    #[arg(long, conflicts_with = "revoke")]
+    pub(crate) write: bool,
+    /// Take it back
+    #[arg(long)]
+    pub(crate) revoke: bool,
+}
+
+/// List edits that lost and are kept: those of conflicts, and those that a device might not make
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve archive
+  keepwell serve archive --json | jq -r '.[0].mine | @base64d'
+
+The server must run.")]
+pub(crate) struct ServeArchiveArgs {
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
+    /// Only those behind this number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) after: u64,
+}
+
+/// Print the certificate of the server's authority as PEM: what FHIR clients are told to trust
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  keepwell serve authority > authority.pem
+  curl --cacert authority.pem https://sync.hospital.test:8443/fhir/metadata")]
+pub(crate) struct ServeAuthorityArgs {
+    #[command(flatten)]
+    pub(crate) place: ServePlace,
 }

@@ -4,6 +4,7 @@ mod audit;
 mod destroy;
 mod health;
 mod keys;
+mod operate;
 mod parameters;
 mod resources;
 mod search;

@@ -3,11 +3,12 @@
 use keepwell_protocol::Scope;
 use keepwell_server::backend::Access;
 use keepwell_server::{
-    Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, log_to, pin_set, prepare,
-    prepare_key, switch_key,
+    Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, authority_pem, log_to, pin_set,
+    prepare, prepare_key, switch_key,
 };
 use serde_json::json;
 
+use super::operate;
 use crate::args::{ServeArgs, ServeCommand, ServeKeyCommand, ServePlace, ServeTokenArgs};
 use crate::context::Context;
 use crate::exit::{Failure, Result};
@@ -16,6 +17,21 @@ pub(super) fn serve(context: &Context, args: ServeArgs) -> Result<()> {
     match &args.command {
         Some(ServeCommand::Token(args)) => return token(context, args),
         Some(ServeCommand::Key(command)) => return key(context, command),
+        Some(ServeCommand::Authority(args)) => return authority(context, &args.place),
+        Some(ServeCommand::Invite(args)) => return operate::invite(context, args),
+        Some(ServeCommand::Devices(args)) => return operate::devices(context, &args.place),
+        Some(ServeCommand::Revoke(args)) => {
+            return operate::set_device(context, args, "revoke", "is locked out");
+        }
+        Some(ServeCommand::Admit(args)) => {
+            return operate::set_device(context, args, "admit", "may sync again");
+        }
+        Some(ServeCommand::Wipe(args)) => {
+            return operate::set_device(context, args, "wipe", "destroys its store when it is here next");
+        }
+        Some(ServeCommand::Grants(args)) => return operate::grants(context, args),
+        Some(ServeCommand::Grant(args)) => return operate::grant(context, args),
+        Some(ServeCommand::Archive(args)) => return operate::archive(context, args),
         None if args.check => return check(context, &args.place),
         None => {}
     }
@@ -37,7 +53,7 @@ pub(super) fn serve(context: &Context, args: ServeArgs) -> Result<()> {
     Ok(server.wait()?)
 }
 
-fn configuration(place: &ServePlace) -> Result<Config> {
+pub(super) fn configuration(place: &ServePlace) -> Result<Config> {
     let mut config = Config::read(&place.config)?;
     if let Some(data) = &place.data {
         config.data = std::path::absolute(data).map_err(crate::exit::io("resolving --data"))?;
@@ -70,11 +86,15 @@ fn check(context: &Context, place: &ServePlace) -> Result<()> {
     }
 }
 
+fn authority(context: &Context, place: &ServePlace) -> Result<()> {
+    let pem = authority_pem(&configuration(place)?.data)?;
+    context.out.show(|| json!({ "authority": pem }), |out| out.write_all(pem.as_bytes()))
+}
+
 /// What is shown once: to the person who starts a server for the first time.
 fn greet(context: &Context, welcome: &Welcome, invitation: &keepwell_server::Invitation) -> Result<()> {
-    let failed = |error| Failure::from(keepwell_server::Error::from(error));
-    let text = invitation.text().map_err(failed)?;
-    let picture = keepwell_server::qr_code(&text).map_err(failed)?;
+    let text = invitation.text().map_err(keepwell_server::Error::from)?;
+    let picture = operate::qr_code(&text)?;
     context.out.show(
         || {
             json!({

@@ -1,7 +1,7 @@
 //! The operator's calls, and the first run.
 
 use hyper::Request;
-use keepwell_server::{Error, TokenUse, Tokens, prepare};
+use keepwell_server::{Console, Error, TokenUse, Tokens, authority_pem, prepare};
 use keepwell_tls::{HttpClient, Invitation};
 use serde_json::{Value, json};
 
@@ -89,6 +89,47 @@ fn only_the_operator_makes_the_operators_calls() {
         let operator = Operator { token: token.to_owned(), ..Operator::new(&world) };
         assert_eq!(operator.send("GET", "devices", &Value::Null).status, status, "{token}");
     }
+}
+
+#[test]
+fn a_console_is_the_operator_while_the_server_runs_and_nothing_else() {
+    let world = World::new();
+    let file = world.config.data.join("running.json");
+    let running = std::fs::read_to_string(&file).unwrap();
+    let console = Console::open(&world.config).unwrap();
+    console.put("users/ada/grants/Patient/p1", &json!({ "access": "read" })).unwrap();
+    assert_eq!(console.get("users/ada/grants").unwrap()[0]["scope"], "Patient/p1");
+    console.delete("users/ada/grants/Patient/p1").unwrap();
+    let invited = console.post("invitations", &json!({ "user": "ada" })).unwrap();
+    assert!(invited["invitation"].as_str().unwrap().starts_with("KEEPWELL:"));
+    let unknown = console.post("devices/nobody/revoke", &Value::Null);
+    assert!(matches!(unknown, Err(Error::Answered { status: 404, code: Some(436) })), "{unknown:?}");
+
+    // Its token reads no record.
+    let token = serde_json::from_str::<Value>(&running).unwrap()["token"].as_str().unwrap().to_owned();
+    let http = world.http(&world.stranger());
+    let request = Request::get("/fhir/Patient").header("authorization", format!("Bearer {token}"));
+    assert_eq!(world.ask(&http, request.body(Default::default()).unwrap()).status, 401);
+
+    // That of another run opens nothing, and one that has ended leaves none.
+    std::fs::write(&file, running.replace(&token, "keepwell_of_another_run")).unwrap();
+    let other = Console::open(&world.config).unwrap();
+    assert!(matches!(other.get("devices"), Err(Error::NotRunning)));
+    let config = world.config.clone();
+    world.server.stop_handle().stop();
+    world.server.wait().unwrap();
+    assert!(matches!(Console::open(&config).map(|_| ()), Err(Error::NotRunning)));
+}
+
+#[test]
+fn the_authority_is_shown_as_clients_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder, "");
+    assert!(matches!(authority_pem(&config.data), Err(Error::Io { .. })));
+    prepare(&config).unwrap().unwrap();
+    let pem = authority_pem(&config.data).unwrap();
+    assert!(pem.lines().all(|line| line.len() <= 64));
+    assert!(keepwell_tls::AuthoritySettings::from_pem(pem.as_bytes()).is_ok());
 }
 
 #[test]
