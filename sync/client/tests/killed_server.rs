@@ -29,7 +29,7 @@ const LISTEN: &str = "KEEPWELL_TEST_SERVING_CHILD_LISTENS";
 const KILLS: u64 = 8;
 
 /// Within this time something is acknowledged, also on a machine that is busy.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Resources of each device, which are edited in turn.
 const FLAGS: u64 = 3;
