@@ -46,6 +46,8 @@ pub(crate) fn prepare(connection: &Connection, options: &Options) -> Result<(), 
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // Refuses what could damage the file from SQL: writable_schema, shadow tables, journal_mode OFF.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    // A statement is planned once. Otherwise one with a LIMIT that is bound is planned anew each time it is bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if options.memory_security {
         // Wipes page contents when they are freed. One switch for the process; it cannot be undone.
         connection.execute_batch("PRAGMA cipher_memory_security = ON")?;
