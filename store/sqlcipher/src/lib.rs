@@ -23,7 +23,7 @@ pub use cipher::PAGE_SIZE_BYTES;
 pub use engine::{Engine, check_engine};
 pub use error::{OpenError, StorageError, classify};
 pub use key::KEY_BYTES;
-pub use maintenance::{checkpoint, rekey, vacuum};
+pub use maintenance::{checkpoint, checkpoint_in_passing, rekey, vacuum};
 pub use migration::{MigrateError, Migration, migrate, migrate_extension, schema_version};
 pub use open::{Options, create, open};
 pub use pragma::{Durability, WAL_AUTOCHECKPOINT_PAGES, set_autocheckpoint, set_durability};

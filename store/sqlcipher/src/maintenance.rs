@@ -16,6 +16,15 @@ pub fn checkpoint(connection: &Connection) -> Result<(), StorageError> {
     if busy { Err(StorageError::Busy) } else { Ok(()) }
 }
 
+/// Moves what nobody reads or writes at the moment from the write-ahead log into the database, and waits for nobody. Not
+/// while another connection does so: that one may say that it is busy.
+///
+/// # Errors
+/// Those of the disk.
+pub fn checkpoint_in_passing(connection: &Connection) -> Result<(), StorageError> {
+    Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+}
+
 /// Rewrites the database without its free pages, under the same key.
 ///
 /// Holds the compacted database in memory for the time, since a temporary file is not allowed: call it

@@ -10,6 +10,7 @@ use common::*;
 use keepwell_sqlcipher::{
     Connection, Durability, WAL_AUTOCHECKPOINT_PAGES, set_autocheckpoint, set_durability, vacuum, verify,
 };
+use rusqlite::StatementStatus;
 use tempfile::tempdir;
 
 fn number(connection: &Connection, pragma: &str) -> i64 {
@@ -58,4 +59,32 @@ fn log_is_moved_into_the_database_after_the_set_number_of_pages() {
     set_autocheckpoint(&connection, 10).unwrap();
     write_notes(&connection, 500..501).unwrap();
     assert!(fs::metadata(&path).unwrap().len() > before);
+}
+
+#[test]
+fn a_checkpoint_in_passing_moves_what_it_can_beside_a_writer() {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let writer = notebook(&path, 1);
+    write_notes(&writer, 1..500).unwrap();
+    let before = fs::metadata(&path).unwrap().len();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = keepwell_sqlcipher::open(&path, &KEY, &OPTIONS).unwrap();
+    keepwell_sqlcipher::checkpoint_in_passing(&other).unwrap();
+    writer.execute_batch("COMMIT").unwrap();
+    assert!(fs::metadata(&path).unwrap().len() > before);
+    assert_eq!(count_notes(&writer), 500);
+}
+
+#[test]
+fn a_statement_is_planned_once_whatever_is_bound_to_its_limit() {
+    let directory = tempdir().unwrap();
+    let connection = notebook(&directory.path().join("store.db"), 10);
+    let mut statement = connection.prepare("SELECT id FROM note WHERE id > ?1 ORDER BY id LIMIT ?2").unwrap();
+    for limit in 1..9 {
+        let found: Vec<i64> =
+            statement.query_map([limit, limit], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert!(!found.is_empty());
+    }
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }

@@ -168,7 +168,7 @@ impl Snapshot {
         remove_database(&path);
         let writer = open.writer();
         // With an empty log and the writer held, the file is the whole database and stands still.
-        keepwell_sqlcipher::checkpoint(writer.connection())?;
+        open.checkpoint(&writer)?;
         let attachments = attachments(writer.connection())?;
         let snapshot = Self { path, key: Key::generate(), attachments };
         fs::copy(inner.database_path(), &snapshot.path).map_err(Error::io("copying the database"))?;

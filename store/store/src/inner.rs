@@ -38,6 +38,10 @@ const BUILDING_MAX: Duration = Duration::from_millis(400);
 /// How long nothing is written before a tick merges: whoever writes now and then does not wait for it.
 const REST: Duration = Duration::from_secs(10);
 
+/// Changes after which the write-ahead log is moved when nothing is written: single ones fill less than half of what
+/// makes a commit move it ([`keepwell_sqlcipher::WAL_AUTOCHECKPOINT_PAGES`]).
+const CHANGES_MOVED: i64 = 256;
+
 /// How deep calls of this crate go: patient data has been found 43 KiB below the top of a stack.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -72,6 +76,15 @@ pub(crate) struct Open {
     /// The audit sequence that the anchor outside the file names, and when it was set.
     anchored: Mutex<(i64, Duration)>,
     rest: Mutex<Rest>,
+    log: Mutex<Log>,
+}
+
+/// What is in the write-ahead log. Whoever moves it into the database holds the lock of this.
+struct Log {
+    /// The newest change when it was looked at last.
+    seen: i64,
+    /// The newest change when it was moved last.
+    moved: i64,
 }
 
 /// Since when nothing was written.
@@ -210,7 +223,7 @@ impl Inner {
             compared => compared?,
         }
         writer.record(now, [plain_event(system_actor, first, Outcome::Success, None)])?;
-        let head = writer.chain().head().sequence;
+        let (head, last_change) = (writer.chain().head().sequence, writer.last_change());
         self.watch(writer.connection());
         let open = Open {
             writer: Mutex::new(writer),
@@ -224,6 +237,7 @@ impl Inner {
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
             anchored: Mutex::new((head, self.options.clock.monotonic())),
             rest: Mutex::default(),
+            log: Mutex::new(Log { seen: last_change, moved: last_change }),
         };
         self.set_anchor(&open)?;
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
@@ -274,7 +288,7 @@ impl Inner {
         let mut writer = open.writer();
         writer.record(self.now_ms(), [plain_event(open.system_actor, action, Outcome::Success, detail)])?;
         writer.write_checkpoint()?;
-        keepwell_sqlcipher::checkpoint(writer.connection())?;
+        open.checkpoint(&writer)?;
         drop(writer);
         self.set_anchor(open)
     }
@@ -327,8 +341,7 @@ impl Inner {
         let writer = open.writer();
         open.attachments.collect_garbage(writer.connection())?;
         // Freed pages are wiped when they are freed; the write-ahead log still has what was on them.
-        keepwell_sqlcipher::checkpoint(writer.connection())?;
-        Ok(())
+        open.checkpoint(&writer)
     }
 
     /// Records an event that is about no resource.
@@ -426,13 +439,29 @@ impl Inner {
         if open.attachments.has_garbage() {
             open.attachments.collect_garbage(writer.connection())?;
         }
-        let head = writer.chain().head().sequence;
+        let (head, last_change) = (writer.chain().head().sequence, writer.last_change());
         drop(writer);
+        self.move_log(open, last_change)?;
         self.build_index(open)?;
         self.settle_index(open, head)?;
         let (anchored, at) = *open.anchored.lock().unwrap_or_else(PoisonError::into_inner);
         if head > anchored && self.options.clock.monotonic().saturating_sub(at) >= ANCHOR_AGE_MAX {
             self.set_anchor(open)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the write-ahead log into the database while nothing is written, on a connection of its own: otherwise the
+    /// commit that finds it full does, and whoever waits for that commit.
+    fn move_log(&self, open: &Open, last_change: i64) -> Result<()> {
+        let mut log = open.log();
+        let is_at_rest = std::mem::replace(&mut log.seen, last_change) == last_change;
+        if is_at_rest && last_change - log.moved >= CHANGES_MOVED {
+            let options = self.options.connection(false);
+            let connection =
+                keepwell_sqlcipher::open(&self.database_path(), open.database.expose(), &options)?;
+            keepwell_sqlcipher::checkpoint_in_passing(&connection)?;
+            log.moved = last_change;
         }
         Ok(())
     }
@@ -538,6 +567,16 @@ impl Open {
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves all of the write-ahead log into the database, and leaves nothing in it.
+    pub(crate) fn checkpoint(&self, writer: &Writer) -> Result<()> {
+        let _moving = self.log();
+        Ok(keepwell_sqlcipher::checkpoint(writer.connection())?)
     }
 }
 

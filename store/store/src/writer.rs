@@ -77,6 +77,11 @@ impl Writer {
         &self.chain
     }
 
+    /// The place of the newest version in the change log.
+    pub(crate) fn last_change(&self) -> i64 {
+        self.position.last_change
+    }
+
     /// How many edits would be lost with this store.
     pub(crate) fn unsynced(&self) -> Result<u64> {
         for extension in &self.extensions {

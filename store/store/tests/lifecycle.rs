@@ -136,3 +136,23 @@ fn an_erased_store_is_gone() {
     assert!(home.store.unlock(None).is_err());
     assert!(home.keychain.names().is_empty());
 }
+
+#[test]
+fn the_log_is_moved_into_the_database_while_nothing_is_written() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let home = Home::new();
+    let session = home.session();
+    let file = home.directory().join("store.db");
+    let length = || std::fs::metadata(&file).unwrap().len();
+    let before = length();
+    for number in 0..300 {
+        let id = format!("p{number}");
+        session.update(patient(), &id, &body(&id, "A"), Precondition::None).unwrap();
+    }
+    let started = std::time::Instant::now();
+    while length() == before {
+        assert!(started.elapsed() < PATIENCE, "nobody has moved it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(session.read(patient(), "p299").unwrap().version, 1);
+}
