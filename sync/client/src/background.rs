@@ -87,8 +87,8 @@ impl Background {
     }
 
     fn end(&mut self) -> Result<()> {
-        self.signal.raise(STOP);
         self.cancel.cancel();
+        self.signal.raise(STOP);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(Err(Error::Cancelled))) | None => Ok(()),
             Some(Ok(done)) => done,
@@ -120,7 +120,8 @@ fn run(driver: &mut Driver, signal: &Signal, shared: &Mutex<Shared>, cancel: &Ca
     let (mut hint, mut heard, mut is_begun) = (None, None, false);
     loop {
         let raised = signal.take();
-        if raised & STOP != 0 {
+        // The signal may be that of a thread before this one, which was stopped while it waited for an answer.
+        if cancel.is_cancelled() {
             return Ok(());
         }
         if raised & SYNC != 0 {

@@ -83,6 +83,21 @@ fn a_save_reaches_the_other_device_by_itself() {
 }
 
 #[test]
+fn a_thread_that_was_stopped_in_the_middle_of_a_request_is_followed_by_one_that_works() {
+    let world = World::new();
+    let device = world.device("one", "ann");
+    device.save("Patient/p1", patient());
+    for number in 0..10 {
+        let background = device.client.start().unwrap();
+        device.save("Flag/f1", &flag("f1", &number.to_string()));
+        background.stop().unwrap();
+    }
+    let background = device.client.start().unwrap();
+    wait_for("all is sent", || device.client.status().unwrap().pending == 0);
+    background.stop().unwrap();
+}
+
+#[test]
 fn a_server_that_is_away_costs_nothing_but_time() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
