@@ -55,8 +55,13 @@ pub(crate) async fn answer(State(shared): State<Arc<Shared>>, request: Request<B
         let user = user(&shared, &parts.headers, &interaction)?;
         let limits = &shared.config.limits;
         let body = whole(body, limits.body_bytes as usize, seconds(limits.body_s)).await?;
+        let writes = !interaction.reads();
         let request = Request4 { interaction, headers, query, body };
-        shared.work(move |shared| run::run(shared, &user, &request)).await?
+        let answer = shared.work(move |shared| run::run(shared, &user, &request)).await??;
+        if writes {
+            shared.hub.look();
+        }
+        Ok::<_, Failure>(answer)
     };
     let response = match done.await {
         Ok(answer) => Answer::into_response(answer, &shared.config.fhir_base()),

@@ -1,7 +1,7 @@
 //! Who is told when something is new: pulls that wait, and streams of events.
 //!
-//! The backend says that there was a commit; what it was about is asked once for all who wait. A hint that is lost does
-//! no harm: the next heartbeat names the newest position.
+//! The backend says that there was a commit, and so does who lets a FHIR client write; what it was about is asked once for
+//! all who wait. A hint that is lost does no harm: the next heartbeat names the newest position.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -43,6 +43,11 @@ impl Hub {
     /// Everything that is news from now on.
     pub(super) fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
+    }
+
+    /// Looks for news that the backend did not announce: a FHIR client has written to its store.
+    pub(crate) fn look(&self) {
+        self.committed.notify_one();
     }
 
     /// Ends what a device has open.

@@ -335,6 +335,14 @@ fn events_name_the_scopes_of_a_devices_user_and_no_others() {
     put("b", "p1");
     until(&mut seen, "\"scopes\":[\"Patient/p1\"]");
     assert!(seen.contains("text/event-stream") && !seen.contains("p2"), "{seen}");
+    // A FHIR client's writes are heard of as well.
+    seen.clear();
+    let request = Request::put("/fhir/Flag/c")
+        .header("authorization", format!("Bearer {}", world.token("dr.jones")))
+        .header("content-type", "application/fhir+json")
+        .body(Bytes::from(FLAG.replace("f1", "c")));
+    assert_eq!(world.ask(&world.http(&world.stranger()), request.unwrap()).status, 201);
+    until(&mut seen, "\"scopes\":[\"Patient/p1\"]");
     // Locked out, its stream ends.
     world.server.operator().revoke(&device.id).unwrap();
     until(&mut seen, "\r\n0\r\n\r\n");
