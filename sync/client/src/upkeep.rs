@@ -1,8 +1,8 @@
 //! What the connection to the server rests on: a certificate that ends, pins that are replaced, and the record of servers
 //! that were refused.
 //!
-//! All of it goes with a round that has met the server anyway, at most once a day in one small request, or at once if
-//! there is a refusal to report.
+//! All of it goes with a round that has met the server anyway, in one small request: the first time after the program has
+//! started, then once a day, or at once if there is a refusal to report.
 //!
 //! Invariants: what was refused is forgotten only when a good server has been told; another certificate, or other pins,
 //! are on disk before they are used, and the ones before are used until then.
