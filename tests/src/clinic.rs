@@ -79,6 +79,21 @@ impl Clinic {
         &self.token
     }
 
+    /// Where an ordinary FHIR client finds it.
+    #[must_use]
+    pub fn fhir_address(&self) -> String {
+        format!("https://{}/fhir", self.server().address())
+    }
+
+    /// The certificate of the authority that vouches for it, in PEM.
+    #[must_use]
+    pub fn authorities(&self) -> String {
+        let identity = std::fs::read(self.folder().join("data/identity.json")).expect("the server made it");
+        let identity: serde_json::Value = serde_json::from_slice(&identity).expect("the server writes JSON");
+        let certificate = identity["servers"].as_str().expect("it has the authority of its servers");
+        format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n")
+    }
+
     /// The folder where its data lies, in `data`; what a test puts beside it goes with it.
     #[must_use]
     pub fn folder(&self) -> &Path {

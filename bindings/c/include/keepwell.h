@@ -120,6 +120,8 @@ typedef enum {
   KEEPWELL_RESOLUTION_TAKE_MINE = 2,
   // Other content takes its place: the resource with its type and id.
   KEEPWELL_RESOLUTION_EDITED = 3,
+  // The resource is deleted, whoever edited it.
+  KEEPWELL_RESOLUTION_DELETE = 4,
 } KeepwellResolution;
 
 // Where a store is in its life.
@@ -137,6 +139,16 @@ typedef enum {
   // The store is destroyed, or its destruction has begun.
   KEEPWELL_STATE_ERASED = 5,
 } KeepwellState;
+
+// What is written to a plain FHIR server.
+typedef enum {
+  // Edits, if the server was seen to refuse writes on old versions.
+  KEEPWELL_WRITES_GUARDED = 0,
+  // Nothing: the device reads.
+  KEEPWELL_WRITES_NEVER = 1,
+  // Edits, whatever the server does: between a look and a write another one's write may be overwritten.
+  KEEPWELL_WRITES_CONSENTED = 2,
+} KeepwellWrites;
 
 // A person at work on an open store: `keepwell_session_begin`; freed by `keepwell_session_free`.
 typedef struct {
@@ -181,6 +193,37 @@ typedef struct {
   // How many bytes.
   size_t length;
 } KeepwellText;
+
+// Sync of a store: `keepwell_sync_open`; freed by `keepwell_sync_free`.
+typedef struct {
+  // Not for the caller.
+  uint64_t id;
+} KeepwellSync;
+
+// A plain FHIR server, and what is held of it. Zeros stand for what is usual.
+typedef struct {
+  // Its address: "https://host/fhir".
+  KeepwellText address;
+  // The certificates of the authorities that may vouch for it, in PEM.
+  KeepwellText authorities;
+  // The searches whose results are held, one a line, such as "Patient/7/$everything".
+  KeepwellText searches;
+  // A bearer token that does not expire, kept in the encrypted store. It may be left out.
+  KeepwellText token;
+  // A `KeepwellWrites`.
+  int32_t writes;
+  // Accepts TLS 1.2 from it.
+  bool allow_tls12;
+} KeepwellFhirServer;
+
+// Gives a bearer token for a plain FHIR server: calls `give` with it and returns 0; anything else, or no token, and the
+// round stops with problem 448 and is tried again later. Called when there is no token yet, and with `refused` when the
+// server has just refused the last one. It runs on the thread that syncs, that of `keepwell_sync_run` or the one of
+// `keepwell_sync_start`, and by one thread at a time; it may block, and whoever ends the round waits for it then. It must
+// not call this library, and nothing may be thrown out of it.
+typedef int32_t (*KeepwellTokenProvider)(void *context, bool refused, void (*give)(void *to,
+                                                                                   const char *token,
+                                                                                   size_t length), void *to);
 
 // Takes a line for each call that failed: its code, who can act as a `KeepwellActor`, and one line of English without
 // patient data, as UTF-8 without a zero byte at its end. It is called on the thread of the call, before that returns, and
@@ -260,12 +303,6 @@ typedef struct {
   // A name for this place that outlives `path`, where paths change (iOS). Empty: the path.
   KeepwellText place;
 } KeepwellStoreOptions;
-
-// Sync of a store: `keepwell_sync_open`; freed by `keepwell_sync_free`.
-typedef struct {
-  // Not for the caller.
-  uint64_t id;
-} KeepwellSync;
 
 // Told how far a transfer has come: resources that are dealt with. 0 to go on, anything else to end it. It must not
 // call this library.
@@ -368,6 +405,30 @@ int32_t keepwell_feed_next(KeepwellFeed feed,
 
 // Frees a feed. Zero is no mistake.
 int32_t keepwell_feed_free(KeepwellFeed feed);
+
+// Syncs with a plain FHIR server from now on: what is saved is sent, and so is what is in the store already. For a server
+// that was named before, it sets another token, other searches and other rules; its address stays. Nothing is asked of
+// the server yet.
+//
+// Code 117: not a search that can be kept up to date; 418: enrolled with another server; 420: sync goes on at the moment;
+// 457, 459: its authorities or its address cannot be used.
+//
+// # Safety
+// `server` points to one whose texts are as they say, `error` is null or points to memory for one.
+int32_t keepwell_sync_enrol_fhir(KeepwellSync sync,
+                                 const KeepwellFhirServer *server,
+                                 KeepwellError *error);
+
+// Asks `provider` for the tokens of a plain FHIR server from now on; null: nobody. It is not kept: set it each time the
+// program starts, before the first round. It goes before a token of `keepwell_sync_enrol_fhir`.
+//
+// # Safety
+// `provider` may be called with `context` from any thread until another is set or the handle is freed, and until the
+// calls of this handle that are under way then have returned; `error` is null or points to memory for one.
+int32_t keepwell_sync_set_token_provider(KeepwellSync sync,
+                                         KeepwellTokenProvider provider,
+                                         void *context,
+                                         KeepwellError *error);
 
 // Tells every call that fails to `logger` from now on; null: to nobody. When it returns, the logger before is done with
 // its last line and its context may go. `context` lives until then.
@@ -674,7 +735,8 @@ int32_t keepwell_sync_set_policy(KeepwellSync sync, uint32_t flags, KeepwellErro
 
 // How it stands, as a JSON object: "device" and "tenant" (null before the store is enrolled), "pending" (resources with
 // an edit that the server does not have), "conflicts", "scopes", "hydrating" (scopes still being fetched), "met" and
-// "leaseUntil" (times or null), "localTypes"; and of the thread of `keepwell_sync_start` "running" and "problem" (a
+// "leaseUntil" (times or null), "localTypes"; of a plain FHIR server "fhirServer" (its address or null) and
+// "unavailable" (resources that it shows no more); and of the thread of `keepwell_sync_start` "running" and "problem" (a
 // code or null).
 //
 // # Safety
@@ -717,11 +779,14 @@ int32_t keepwell_sync_resolve_each(KeepwellSync sync,
                                    uint64_t *resolved,
                                    KeepwellError *error);
 
-// Sets the types that never leave the device, separated by commas; it holds for edits from now on.
+// Sets the types that never leave the device, separated by commas; it holds for edits from now on. Code 420 while sync
+// goes on, also by itself.
 //
 // # Safety
 // `types` is as it says, `error` is null or points to memory for one.
-int32_t keepwell_sync_set_local_types(KeepwellSync sync, KeepwellText types, KeepwellError *error);
+int32_t keepwell_sync_set_local_types(KeepwellSync sync,
+                                      KeepwellText types,
+                                      KeepwellError *error);
 
 // Frees a handle, and ends its thread if it has one. Zero is no mistake.
 int32_t keepwell_sync_free(KeepwellSync sync);

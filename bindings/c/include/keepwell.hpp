@@ -4,10 +4,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "keepwell.h"
 
@@ -184,12 +187,37 @@ private:
 /// Sync of one store.
 class Sync {
 public:
+    /// Gives a bearer token; `refused`: the server has just refused the last one.
+    using TokenProvider = std::function<std::string(bool refused)>;
+
     explicit Sync(KeepwellSync sync) noexcept : sync_(sync) {}
+    Sync(Sync &&) noexcept = default;
+    Sync &operator=(Sync &&other) noexcept {
+        providers_.swap(other.providers_);
+        sync_ = std::move(other.sync_);
+        return *this;
+    }
 
     /// Uses an invitation of the server's operator: from now on what is saved is sent.
     void enrol(std::string_view invitation, std::string_view name) const {
         detail::run([&](KeepwellError *error) {
             return keepwell_sync_enrol(sync_.get(), detail::text(invitation), detail::text(name), error);
+        });
+    }
+
+    /// Syncs with a plain FHIR server from now on.
+    void enrol_fhir(const KeepwellFhirServer &server) const {
+        detail::run([&](KeepwellError *error) { return keepwell_sync_enrol_fhir(sync_.get(), &server, error); });
+    }
+
+    /// Asks `provider` for the tokens of a plain FHIR server from now on, by the rules of `KeepwellTokenProvider`; an
+    /// empty one: nobody. What it throws is as if there were no token.
+    void set_token_provider(TokenProvider provider) {
+        // Another thread may be asking those before: they stay.
+        providers_.push_back(std::make_unique<TokenProvider>(std::move(provider)));
+        TokenProvider *asked = providers_.back().get();
+        detail::run([&](KeepwellError *error) {
+            return keepwell_sync_set_token_provider(sync_.get(), *asked ? give_token : nullptr, asked, error);
         });
     }
 
@@ -240,6 +268,19 @@ public:
     KeepwellSync handle() const noexcept { return sync_.get(); }
 
 private:
+    static int32_t give_token(void *context, bool refused, void (*give)(void *to, const char *token, size_t length),
+                              void *to) noexcept {
+        try {
+            const std::string token = (*static_cast<TokenProvider *>(context))(refused);
+            give(to, token.data(), token.size());
+            return 0;
+        } catch (...) {
+            return 1;
+        }
+    }
+
+    // They outlive the handle.
+    std::vector<std::unique_ptr<TokenProvider>> providers_;
     detail::Owned<KeepwellSync, keepwell_sync_free> sync_;
 };
 

@@ -1,5 +1,6 @@
 /* Calls with arguments that a seed chooses, many of them wrong: each gets a code, and none crashes, panics or hangs.
- * Usage: fuzz DIRECTORY SEED CALLS THREADS INVITATION. DIRECTORY is empty. One thread does the same for the same seed. */
+ * Usage: fuzz DIRECTORY SEED CALLS THREADS INVITATION ADDRESS AUTHORITIES TOKEN, the last three of a plain FHIR server.
+ * DIRECTORY is empty. One thread does the same for the same seed. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,7 +29,7 @@ static size_t below(Rng *rng, size_t limit) { return (size_t)(next(rng) % limit)
 static bool chance(Rng *rng, size_t percent) { return below(rng, 100) < percent; }
 
 static const char *directory;
-static const char *invitation;
+static const char *invitation, *address, *authorities, *token;
 static bool is_alone;
 
 /* Handles as the threads have them in common: what was freed may stay in its place. */
@@ -217,6 +218,36 @@ static int32_t resolve(void *context, const char *conflict, size_t length,
         let_go(rng, held);
     }
     return (int32_t)below(rng, 6) - 1;
+}
+
+/* Any thread that syncs asks for tokens: its answers are the program's own. */
+static int32_t give_token(void *context, bool refused, void (*give)(void *to, const char *token, size_t length), void *to) {
+    static _Atomic uint32_t moods;
+    uint32_t mood = atomic_fetch_add(&moods, 1) % 8;
+    int32_t state;
+    (void)context, (void)refused;
+    CHECK(keepwell_store_state((KeepwellStore){1}, &state, NULL) == 917);
+    if (mood == 1) {
+        give(to, NULL, 3);
+    } else if (mood == 2) {
+        give(to, "no\ntoken", 8);
+    } else if (mood != 3) {
+        give(to, token, strlen(token));
+    }
+    return mood == 4 ? -1 : 0;
+}
+
+/* A plain FHIR server that is there, or something like it. */
+static KeepwellFhirServer fhir_server(Rng *rng) {
+    KeepwellFhirServer server = {
+        .address = chance(rng, 80) ? own(rng, address, strlen(address)) : NAME(rng),
+        .authorities = chance(rng, 80) ? own(rng, authorities, strlen(authorities)) : NAME(rng),
+        .searches = chance(rng, 80) ? own(rng, "Patient\nFlag?status=active", 26) : URL(rng),
+        .token = chance(rng, 50) ? own(rng, token, strlen(token)) : NAME(rng),
+        .writes = (int32_t)below(rng, 4),
+        .allow_tls12 = chance(rng, 50),
+    };
+    return server;
 }
 
 /* A keychain in memory that is often locked, lies about lengths, and knows names that are none. */
@@ -442,8 +473,16 @@ static void call(Rng *rng) {
             default: code = keepwell_feed_next(FEED_OF(rng), below(rng, 5), out, told); gives = true; break;
         }
     } else if (dice < 300) {
-        switch (below(rng, 12)) {
-            case 0:
+        switch (below(rng, 14)) {
+            case 0: {
+                KeepwellFhirServer server = fhir_server(rng);
+                code = keepwell_sync_enrol_fhir(SYNC_OF(rng), chance(rng, 95) ? &server : NULL, told);
+                break;
+            }
+            case 12:
+                code = keepwell_sync_set_token_provider(SYNC_OF(rng), chance(rng, 80) ? give_token : NULL, NULL, told);
+                break;
+            case 13:
                 code = keepwell_sync_enrol(SYNC_OF(rng), chance(rng, 60) ? own(rng, invitation, strlen(invitation)) : NAME(rng),
                                            NAME(rng), told);
                 break;
@@ -587,9 +626,12 @@ static void is_sound(void) {
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 6);
+    CHECK(argc == 9);
     directory = argv[1];
     invitation = argv[5];
+    address = argv[6];
+    authorities = argv[7];
+    token = argv[8];
     CHECK(chdir(directory) == 0);
     FILE *records = fopen("records.ndjson", "w");
     CHECK(records != NULL);

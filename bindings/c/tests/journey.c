@@ -1,5 +1,5 @@
 /* The journey of bindings/journey.md in C: everything that an app does with a store, checked step by step.
- * Usage: journey DIRECTORY, which must not exist. */
+ * Usage: journey DIRECTORY [records|keys]: the directory must not exist; one part of it, or both. */
 
 #include "check.h"
 
@@ -112,44 +112,13 @@ static int32_t is_excluded(void *context, const char *path, size_t length) {
     return *(int *)context > 0;
 }
 
-int main(int argc, char **argv) {
-    static Keychain keychain;
-    CHECK(argc == 2);
-    CHECK(keepwell_abi_version() == KEEPWELL_ABI_VERSION);
-
-    /* A store under a passcode, with a keychain of our own. */
-    KeepwellStoreOptions options = keepwell_store_options(text(argv[1]), text("journey"), text("tablet 1"));
-    options.keychain = KEEPWELL_KEYCHAIN_KIND_HOST;
-    options.host = (KeepwellKeychain){&keychain, get, set, remove_secret, list};
-    int excluded = 0;
-    options.backup_guard = (KeepwellBackupGuard){&excluded, exclude, is_excluded};
-    options.place = text("the journey's own place");
-    KeepwellText passcode = text("correct horse"), none = {NULL, 0};
-    KeepwellStore store;
-    OK(keepwell_store_create(&options, passcode, &store, &error));
-    CHECK(place(&keychain, "", 0) > 0 && excluded > 0);
-
-    /* Locked and unlocked again. */
-    int32_t state;
-    OK(keepwell_store_lock(store, &error));
-    OK(keepwell_store_state(store, &state, &error));
-    CHECK(state == KEEPWELL_STATE_LOCKED);
-    CHECK(keepwell_store_unlock(store, text("wrong"), false, &error) / 100 == 2);
-    CHECK(keepwell_error_actor(error) == KEEPWELL_ACTOR_PERSON);
-    keepwell_error_free(&error);
-    CHECK(error.id == 0 && keepwell_error_reason(error) == NULL);
-    OK(keepwell_store_unlock(store, passcode, false, &error));
-    OK(keepwell_store_state(store, &state, &error));
-    CHECK(state == KEEPWELL_STATE_OPEN);
-
-    KeepwellBuffer buffer;
-    OK(keepwell_store_backup_report(store, &buffer, &error));
-    CHECK(holds(&buffer, "excluded"));
-
+/* What is done with resources. */
+static void records(KeepwellStore store, const char *directory, KeepwellText passcode) {
+    const KeepwellText none = {NULL, 0}, patient = text("Patient");
     /* A patient, edited. */
     KeepwellSession session;
     KeepwellWritten written;
-    KeepwellText patient = text("Patient");
+    KeepwellBuffer buffer;
     OK(keepwell_session_begin(store, text("dr.jones"), text("journey"), text("tablet 1"), &session, &error));
     OK(keepwell_create(session, patient, text("{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"Example\"}]}"),
                        none, &written, &error));
@@ -244,8 +213,8 @@ int main(int argc, char **argv) {
     OK(keepwell_export(session, passcode, count, &counter, &error));
     CHECK(counter.bytes > photo);
     char archive[4096], elsewhere[4096];
-    snprintf(archive, sizeof archive, "%s.archive", argv[1]);
-    snprintf(elsewhere, sizeof elsewhere, "%s-elsewhere", argv[1]);
+    snprintf(archive, sizeof archive, "%s.archive", directory);
+    snprintf(elsewhere, sizeof elsewhere, "%s-elsewhere", directory);
     FILE *file = fopen(archive, "wb");
     CHECK(file != NULL);
     OK(keepwell_archive(session, passcode, text("a long enough passphrase"), save, file, &error));
@@ -275,6 +244,34 @@ int main(int argc, char **argv) {
     CHECK(keepwell_read(session, patient, text("p2"), 0, &buffer, &error) == 102);
     keepwell_error_free(&error);
     OK(keepwell_purge(session, patient, text("p2"), text("asked for"), passcode, &error));
+    CHECK(keepwell_session_free(session) == 0 && keepwell_feed_free(live) == 0 && keepwell_feed_free(changes) == 0);
+}
+
+/* What is done with keys; gives the store as it was opened last. */
+static KeepwellStore keys(KeepwellStore store, const KeepwellStoreOptions *options, Keychain *keychain,
+                          KeepwellText passcode) {
+    KeepwellSession session;
+
+    /* Locked and unlocked again. */
+    int32_t state;
+    OK(keepwell_store_lock(store, &error));
+    OK(keepwell_store_state(store, &state, &error));
+    CHECK(state == KEEPWELL_STATE_LOCKED);
+    CHECK(keepwell_store_unlock(store, text("wrong"), false, &error) / 100 == 2);
+    CHECK(keepwell_error_actor(error) == KEEPWELL_ACTOR_PERSON);
+    keepwell_error_free(&error);
+    CHECK(error.id == 0 && keepwell_error_reason(error) == NULL);
+    OK(keepwell_store_unlock(store, passcode, false, &error));
+    OK(keepwell_store_state(store, &state, &error));
+    CHECK(state == KEEPWELL_STATE_OPEN);
+
+    KeepwellBuffer buffer;
+    OK(keepwell_store_backup_report(store, &buffer, &error));
+    CHECK(holds(&buffer, "excluded"));
+
+    OK(keepwell_session_begin(store, text("dr.jones"), text("journey"), text("tablet 1"), &session, &error));
+    OK(keepwell_update(session, text("Patient"), text("kept"), text("{\"resourceType\":\"Patient\",\"id\":\"kept\"}"),
+                       KEEPWELL_ABSENT, NULL, &error));
 
     /* Other keys, another passcode, and a way back without either. */
     KeepwellText changed = text("another passcode");
@@ -284,20 +281,52 @@ int main(int argc, char **argv) {
     OK(keepwell_rotate_keys(session, changed, true, &error));
     OK(keepwell_store_lock(store, &error));
     CHECK(keepwell_store_unlock(store, passcode, false, NULL) / 100 == 2);
-    CHECK(keepwell_session_free(session) == 0 && keepwell_feed_free(live) == 0 && keepwell_feed_free(changes) == 0);
+    CHECK(keepwell_session_free(session) == 0);
     CHECK(keepwell_store_free(store) == 0);
-    memset(&keychain, 0, sizeof keychain);
-    CHECK(keepwell_store_recover(&options, text("other words than those"), passcode, &store, NULL) / 100 == 2);
-    OK(keepwell_store_recover(&options, text("words to be kept in a safe"), passcode, &store, &error));
+    memset(keychain, 0, sizeof *keychain);
+    CHECK(keepwell_store_recover(options, text("other words than those"), passcode, &store, NULL) / 100 == 2);
+    OK(keepwell_store_recover(options, text("words to be kept in a safe"), passcode, &store, &error));
     OK(keepwell_session_begin(store, text("dr.jones"), text("journey"), text("tablet 1"), &session, &error));
+    OK(keepwell_read(session, text("Patient"), text("kept"), 0, &buffer, &error));
+    CHECK(holds(&buffer, "kept"));
 
     /* A lock ends the session. */
     OK(keepwell_store_suspend(store, &error));
-    CHECK(keepwell_read(session, patient, text(id), 0, &buffer, &error) / 100 == 2);
+    CHECK(keepwell_read(session, text("Patient"), text("kept"), 0, &buffer, &error) / 100 == 2);
     keepwell_error_free(&error);
     OK(keepwell_store_resume(store, passcode, &error));
 
     CHECK(keepwell_session_free(session) == 0);
+    return store;
+}
+
+/* Whether a part is wanted: all are if none is named. */
+static bool wanted(int argc, char **argv, const char *part) { return argc < 3 || strcmp(argv[2], part) == 0; }
+
+int main(int argc, char **argv) {
+    static Keychain keychain;
+    CHECK(argc == 2 || argc == 3);
+    CHECK(keepwell_abi_version() == KEEPWELL_ABI_VERSION);
+
+    /* A store under a passcode, with a keychain of our own. */
+    KeepwellStoreOptions options = keepwell_store_options(text(argv[1]), text("journey"), text("tablet 1"));
+    options.keychain = KEEPWELL_KEYCHAIN_KIND_HOST;
+    options.host = (KeepwellKeychain){&keychain, get, set, remove_secret, list};
+    int excluded = 0;
+    options.backup_guard = (KeepwellBackupGuard){&excluded, exclude, is_excluded};
+    options.place = text("the journey's own place");
+    KeepwellText passcode = text("correct horse");
+    KeepwellStore store;
+    OK(keepwell_store_create(&options, passcode, &store, &error));
+    CHECK(place(&keychain, "", 0) > 0 && excluded > 0);
+
+    if (wanted(argc, argv, "records")) {
+        records(store, argv[1], passcode);
+    }
+    if (wanted(argc, argv, "keys")) {
+        store = keys(store, &options, &keychain, passcode);
+    }
+    int32_t state;
     OK(keepwell_store_erase(store, &error));
     CHECK(keepwell_store_state(store, &state, NULL) == 912);
     puts("the journey held");

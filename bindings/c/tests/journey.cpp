@@ -1,7 +1,9 @@
-// The journey in C++, as far as keepwell.hpp goes. Usage: journey DIRECTORY, which must not exist.
+// The journey in C++, as far as keepwell.hpp goes. Usage: journey DIRECTORY AUTHORITIES: the directory must not exist, and
+// the authorities are PEM.
 
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "keepwell.hpp"
@@ -15,7 +17,7 @@
     } while (false)
 
 int main(int argc, char **argv) {
-    CHECK(argc == 2);
+    CHECK(argc == 3);
     KeepwellStoreOptions options = keepwell::options(argv[1], "journey", "tablet 1");
     options.keychain = KEEPWELL_KEYCHAIN_KIND_MEMORY;
     keepwell::Store store = keepwell::Store::create(options, "correct horse");
@@ -53,6 +55,25 @@ int main(int argc, char **argv) {
         } catch (const keepwell::Error &error) {
             CHECK(error.code() == 417 && error.actor() == KEEPWELL_ACTOR_SERVER);
         }
+
+        // A plain FHIR server that is not there: the tokens for it are asked for first.
+        KeepwellFhirServer server{};
+        const std::string address = "https://127.0.0.1:1/fhir", authorities = argv[2], search = "Patient";
+        server.address = {address.data(), address.size()};
+        server.authorities = {authorities.data(), authorities.size()};
+        server.searches = {search.data(), search.size()};
+        sync.enrol_fhir(server);
+        int asked = 0;
+        sync.set_token_provider([&](bool refused) -> std::string {
+            asked += refused ? 100 : 1;
+            throw std::runtime_error("nobody is signed in");
+        });
+        keepwell::Sync moved = std::move(sync);
+        CHECK(moved.run().find("\"problem\":448") != std::string::npos && asked == 1);
+        sync = std::move(moved);
+        sync.set_token_provider([&](bool) { return std::string("a token"); });
+        const std::string report = sync.run();
+        CHECK(report.find("\"problem\":4") != std::string::npos && report.find("\"problem\":448") == std::string::npos);
     }
     store.erase();
     std::puts("the journey held");

@@ -70,6 +70,21 @@ static int32_t later(void *context, const char *conflict, size_t length,
     return KEEPWELL_RESOLUTION_LATER;
 }
 
+static int32_t remove_it(void *context, const char *conflict, size_t length,
+                         void (*give)(void *to, const char *content, size_t length), void *to) {
+    (void)context, (void)conflict, (void)length, (void)give, (void)to;
+    return KEEPWELL_RESOLUTION_DELETE;
+}
+
+static void flag(const Device *device, const char *words) {
+    char body[256];
+    snprintf(body, sizeof body,
+             "{\"resourceType\":\"Flag\",\"id\":\"f\",\"status\":\"active\",\"code\":{\"text\":\"%s\"},"
+             "\"subject\":{\"reference\":\"Patient/p1\"}}",
+             words);
+    OK(keepwell_update(device->session, text("Flag"), text("f"), text(body), KEEPWELL_ANY_VERSION, NULL, &error));
+}
+
 static int32_t stop(void *context, uint64_t resources) {
     (void)context, (void)resources;
     return 1;
@@ -134,6 +149,21 @@ int main(int argc, char **argv) {
     sync(&b);
     sync(&a);
     CHECK(shows(&a, "1975-05-05"));
+
+    /* It is deleted, whoever edited it. */
+    for (int round = 0; round < 2; ++round) {
+        flag(&a, round == 0 ? "first" : "cat");
+        if (round == 1) {
+            flag(&b, "dog");
+        }
+        sync(&a);
+        sync(&b);
+    }
+    OK(keepwell_sync_resolve_each(b.sync, remove_it, NULL, &resolved, &error));
+    CHECK(resolved == 1);
+    sync(&b);
+    sync(&a);
+    CHECK(keepwell_read(a.session, text("Flag"), text("f"), 0, &buffer, NULL) == 102);
 
     /* A photo. */
     size_t photo = 60000, seen = 0;

@@ -1,5 +1,5 @@
-// The journey of bindings/journey.md in Kotlin. Arguments: an empty folder, two invitations. At the end it asks whoever
-// runs it for an order to wipe, with a line "wipe".
+// The journey of bindings/journey.md in Kotlin. Arguments: an empty folder, two invitations; address, authorities and a token
+// of a plain FHIR server. At the end it asks whoever runs it for an order to wipe, with a line "wipe".
 
 import java.io.File
 import java.util.Base64
@@ -49,6 +49,16 @@ class Log : Logger {
     val lines = mutableListOf<Pair<LogLevel, Int>>()
 
     @Synchronized override fun log(level: LogLevel, code: Int, line: String) { lines.add(level to code) }
+}
+
+class Tokens(vararg tokens: String) : TokenProvider {
+    val asked = mutableListOf<Boolean>()
+    private val left = tokens.toMutableList()
+
+    @Synchronized override fun token(isRefused: Boolean): String {
+        asked.add(isRefused)
+        return left.removeAt(0)
+    }
 }
 
 class Commits : ChangeListener {
@@ -232,6 +242,10 @@ suspend fun sync(folder: File, invitations: List<String>) {
     conflict(one, two, syncs, mine = "hen", theirs = "fox").takeEdited(flag("hen and fox"))
     syncTwo.round()
     syncOne.round()
+    conflict(one, two, syncs, mine = "yes", theirs = "no").deleteResource()
+    syncTwo.round()
+    syncOne.round()
+    refused(102, Actor.CALLER) { one.read("Flag", "f") }
 
     val photo = ByteArray(45_000) { (it % 251).toByte() }
     val data = Base64.getEncoder().encodeToString(photo)
@@ -264,6 +278,30 @@ suspend fun sync(folder: File, invitations: List<String>) {
     check(storeTwo.state() == StoreState.ERASED, "wiped")
 }
 
+suspend fun plain(folder: File, address: String, authorities: String, token: String) {
+    val store = Store.create(options(folder, "plain", KeychainChoice.Memory))
+    val sync = store.sync("dr.jones")
+    val server = FhirServer(address, authorities, listOf("Patient"))
+    refused(117, Actor.CALLER) { sync.enrolFhir(server.copy(searches = listOf("Patient?_sort=name"))) }
+    refused(459, Actor.OPERATOR) { sync.enrolFhir(server.copy(address = "http://127.0.0.1/fhir")) }
+    sync.enrolFhir(server)
+    check(sync.status().fhirServer == address, "attached")
+    val session = store.session("dr.jones")
+    session.update("Patient", "plain", patient("plain", true))
+    check(sync.round().problem == 425, "there is no token")
+    val tokens = Tokens("keepwell_old", token)
+    sync.setTokenProvider(tokens)
+    check(sync.round().let { it.sent == 1L && it.problem == null }, "sent with a token")
+    check(tokens.asked == listOf(false, true), "asked when there was none, and when one was refused")
+    session.update("Patient", "plain", patient("plain", false))
+    sync.setTokenProvider(Tokens())
+    check(sync.round().problem == 448, "a provider that throws")
+    sync.setTokenProvider(null)
+    sync.enrolFhir(server.copy(token = token, writes = FhirWrites.CONSENTED))
+    check(sync.round().problem == null && sync.status().pending == 0L, "a token that is kept")
+    store.vault().erase()
+}
+
 suspend fun errors(log: Log) {
     val codes = errorCodes()
     for (row in codes) {
@@ -287,7 +325,8 @@ fun main(arguments: Array<String>): Unit = runBlocking {
     val store = keys(folder)
     records(folder, store)
     store.vault().erase()
-    sync(folder, arguments.drop(1))
+    plain(folder, arguments[3], arguments[4], arguments[5])
+    sync(folder, listOf(arguments[1], arguments[2]))
     setLogger(null)
     println("the journey held in Kotlin with ${version()}")
     exitProcess(0)

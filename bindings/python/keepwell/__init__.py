@@ -16,7 +16,7 @@ written, to the last digit. Every call may come from any thread. ``keepwell.aio`
 from ._errors import Actor, Error
 from ._log import set_logger
 from ._store import Feed, Keychain, Session, State, Store, Written
-from ._sync import Conflict, Resolution, Sync
+from ._sync import Conflict, Resolution, Sync, Writes
 
 __all__ = ["Actor", "Conflict", "Error", "Feed", "Keychain", "Resolution", "Session", "State", "Store", "Sync",
-           "Written", "set_logger"]
+           "Writes", "Written", "set_logger"]

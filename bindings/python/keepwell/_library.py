@@ -49,11 +49,16 @@ class Options(Structure):
                 ("cache_kib", c_uint32), ("memory_security", c_bool), ("backup_guard", CBackupGuard), ("place", Text)]
 
 
+class CFhirServer(Structure):
+    _fields_ = [("address", Text), ("authorities", Text), ("searches", Text), ("token", Text), ("writes", c_int32),
+                ("allow_tls12", c_bool)]
+
+
 WRITE = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
 PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64)
 GIVE = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_size_t)
 RESOLVER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, GIVE, c_void_p)
-
+TOKENS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_bool, GIVE, c_void_p)
 LOGGER = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_int32, c_void_p, c_size_t)
 
 _E, _B, _W = POINTER(Handle), POINTER(Buffer), POINTER(CWritten)
@@ -102,6 +107,8 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_rotate_keys": [Handle, Text, c_bool, _E],
     "keepwell_sync_open": [Handle, Text, Text, Text, _E, _E],
     "keepwell_sync_enrol": [Handle, Text, Text, _E],
+    "keepwell_sync_enrol_fhir": [Handle, POINTER(CFhirServer), _E],
+    "keepwell_sync_set_token_provider": [Handle, TOKENS, c_void_p, _E],
     "keepwell_sync_run": [Handle, PROGRESS, c_void_p, _B, _E],
     "keepwell_sync_cancel": [Handle],
     "keepwell_sync_start": [Handle, _E],

@@ -3,6 +3,7 @@
 import ctypes
 import enum
 import json
+import logging
 from ctypes import byref, c_uint64
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
@@ -22,6 +23,19 @@ class Resolution(enum.IntEnum):
     TAKE_MINE = 2
     #: Other content takes its place.
     EDITED = 3
+    #: The resource is deleted, whoever edited it.
+    DELETE = 4
+
+
+class Writes(enum.IntEnum):
+    """What is written to a plain FHIR server."""
+
+    #: Edits, if the server was seen to refuse writes on old versions.
+    GUARDED = 0
+    #: Nothing: the device reads.
+    NEVER = 1
+    #: Edits, whatever the server does: between a look and a write another one's write may be overwritten.
+    CONSENTED = 2
 
 
 @dataclass(frozen=True)
@@ -62,10 +76,44 @@ class Sync:
 
     def __init__(self, handle: c.Handle) -> None:
         self._handle = handle
+        #: The callbacks that the library has: another thread may be in one that was replaced.
+        self._providers: "list[Any]" = []
 
     def enrol(self, invitation: str, name: str) -> None:
         """Uses an invitation of the server's operator: from now on what is saved is sent."""
         call(library.keepwell_sync_enrol, self._handle, text(invitation), text(name))
+
+    def enrol_fhir(self, address: str, authorities: "str | bytes", searches: "list[str]", token: Optional[str] = None,
+                   writes: Writes = Writes.GUARDED, allow_tls12: bool = False) -> None:
+        """Syncs with a plain FHIR server at ``https://host/fhir`` from now on.
+
+        ``authorities`` are the certificates, in PEM, that may vouch for it, ``searches`` what is held of it, such as
+        ``Patient/7/$everything``. ``token`` is one that does not expire; otherwise ``set_token_provider``.
+        """
+        server = c.CFhirServer(text(address), text(authorities), text("\n".join(searches)), text(token), int(writes),
+                               allow_tls12)
+        call(library.keepwell_sync_enrol_fhir, self._handle, byref(server))
+
+    def set_token_provider(self, provider: "Optional[Callable[[bool], str]]") -> None:
+        """Asks ``provider`` for the tokens of a plain FHIR server from now on: when there is none yet, and, with True,
+        when the server has just refused the last one. Set it each time the program starts.
+
+        It is called on the thread that syncs, may block, and must not call this package. What it raises goes to the
+        logger "keepwell", and the report's ``problem`` is 448.
+        """
+
+        def answer(_: Any, refused: bool, give: Any, to: Any) -> int:
+            try:
+                token = provider(refused).encode() if provider is not None else b""
+                give(to, token, len(token))
+                return 0
+            except BaseException:
+                logging.getLogger("keepwell").warning("the token provider raised", exc_info=True)
+                return 1
+
+        made = c.TOKENS(answer) if provider is not None else c.TOKENS()
+        self._providers.append(made)
+        call(library.keepwell_sync_set_token_provider, self._handle, made, None)
 
     def run(self, progress: Optional[Callable[[int], Any]] = None) -> "dict[str, Any]":
         """Sends what waits and fetches what is new; the report's ``problem`` is a code where that did not succeed.
@@ -95,8 +143,8 @@ class Sync:
         call(library.keepwell_sync_set_policy, self._handle, paused | metered << 1 | background << 2)
 
     def status(self) -> "dict[str, Any]":
-        """How it stands: device, tenant, pending, conflicts, scopes, hydrating, met, leaseUntil, localTypes, running,
-        problem."""
+        """How it stands: device, tenant, pending, conflicts, scopes, hydrating, met, leaseUntil, localTypes, fhirServer,
+        unavailable, running, problem."""
         return json.loads(fetch(library.keepwell_sync_status, self._handle))
 
     def conflicts(self) -> "list[Conflict]":

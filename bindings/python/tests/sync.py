@@ -82,6 +82,20 @@ def journey(a: Device, b: Device) -> None:
     a.round()
     assert a.shows()["birthDate"] == "1975-05-05"
 
+    a.session.update({"resourceType": "Flag", "id": "f", "status": "active", "code": {"text": "first"},
+                      "subject": {"reference": "Patient/p1"}})
+    a.round()
+    b.round()
+    a.session.patch("Flag", "f", {"code": {"text": "cat"}})
+    b.session.patch("Flag", "f", {"code": {"text": "dog"}})
+    a.round()
+    b.round()
+    [conflict] = b.sync.conflicts()
+    b.sync.resolve(conflict, keepwell.Resolution.DELETE)
+    b.round()
+    a.round()
+    fails(102, a.session.read, "Flag", "f")
+
     photo = a.session.create({"resourceType": "DocumentReference", "status": "current",
                               "subject": {"reference": "Patient/p1"},
                               "content": [{"attachment": {"contentType": "image/png", "data": "AAAA" * 15000}}]})

@@ -1,5 +1,5 @@
-// The journey of bindings/journey.md in Swift. Arguments: an empty folder, two invitations. At the end it asks whoever
-// runs it for an order to wipe, with a line "wipe".
+// The journey of bindings/journey.md in Swift. Arguments: an empty folder, two invitations; address, authorities and a token
+// of a plain FHIR server. At the end it asks whoever runs it for an order to wipe, with a line "wipe".
 
 import Foundation
 import Keepwell
@@ -54,6 +54,22 @@ final class Log: Logger, @unchecked Sendable {
 
     func log(level: LogLevel, code: Int32, line: String) throws { lock.withLock { lines.append(code) } }
     var last: Int32? { lock.withLock { lines.last } }
+}
+
+final class Tokens: TokenProvider, @unchecked Sendable {
+    private let lock = NSLock()
+    private var left: [String]
+    private var refusals: [Bool] = []
+
+    init(_ tokens: String...) { left = tokens }
+    func token(isRefused: Bool) throws -> String {
+        try lock.withLock {
+            refusals.append(isRefused)
+            if left.isEmpty { throw Broken(what: "nobody is signed in") }
+            return left.removeFirst()
+        }
+    }
+    var asked: [Bool] { lock.withLock { refusals } }
 }
 
 final class Commits: ChangeListener, @unchecked Sendable {
@@ -293,6 +309,10 @@ func synchronise(_ folder: String, _ invitations: [String]) async throws {
     try await conflict(one, two, syncs, mine: "hen", theirs: "fox").takeEdited(content: flag("hen and fox"))
     _ = try await syncTwo.round()
     _ = try await syncOne.round()
+    try await conflict(one, two, syncs, mine: "yes", theirs: "no").deleteResource()
+    _ = try await syncTwo.round()
+    _ = try await syncOne.round()
+    try await refused(102, .caller) { _ = try one.read(resourceType: "Flag", id: "f") }
 
     let photo = Data((0..<45_000).map { UInt8($0 % 251) })
     let document = try one.create(
@@ -320,6 +340,32 @@ func synchronise(_ folder: String, _ invitations: [String]) async throws {
     try check(readLine() == "ordered", "whoever runs this has ordered it")
     try await refused(423, .operator) { _ = try await syncTwo.round() }
     try check(storeTwo.state() == .erased, "wiped")
+}
+
+func plain(_ folder: String, _ address: String, _ authorities: String, _ token: String) async throws {
+    let store = try await Store.create(options: options(folder, "plain", .memory))
+    let sync = try store.sync(user: "dr.jones")
+    let sorted = FhirServer(address: address, authorities: authorities, searches: ["Patient?_sort=name"])
+    try await refused(117, .caller) { try sync.enrolFhir(server: sorted) }
+    try sync.enrolFhir(server: FhirServer(address: address, authorities: authorities, searches: ["Patient"]))
+    try check(sync.status().fhirServer == address, "attached")
+    let session = try store.session(user: "dr.jones")
+    _ = try session.update(resourceType: "Patient", id: "plain", body: patient("plain", true))
+    try check(try await sync.round().problem == 425, "there is no token")
+    let tokens = Tokens("keepwell_old", token)
+    sync.setTokenProvider(provider: tokens)
+    let report = try await sync.round()
+    try check(report.sent == 1 && report.problem == nil, "sent with a token")
+    try check(tokens.asked == [false, true], "asked when there was none, and when one was refused")
+    _ = try session.update(resourceType: "Patient", id: "plain", body: patient("plain", false))
+    sync.setTokenProvider(provider: Tokens())
+    try check(try await sync.round().problem == 448, "a provider that throws")
+    sync.setTokenProvider(provider: nil)
+    let known = FhirServer(
+        address: address, authorities: authorities, searches: ["Patient"], token: token, writes: .consented)
+    try sync.enrolFhir(server: known)
+    try check(try await sync.round().problem == nil && sync.status().pending == 0, "a token that is kept")
+    try await store.vault().erase()
 }
 
 func errors(_ log: Log) async throws {
@@ -352,7 +398,9 @@ struct Journey {
         let store = try await recovered(folder, choice)
         try await records(folder, store)
         try await store.vault().erase()
-        try await synchronise(folder, Array(CommandLine.arguments.dropFirst(2)))
+        let others = CommandLine.arguments.dropFirst(2).map { $0 }
+        try await plain(folder, others[2], others[3], others[4])
+        try await synchronise(folder, Array(others.prefix(2)))
         setLogger(logger: nil)
         print("the journey held in Swift with \(version())")
     }

@@ -1,11 +1,8 @@
 //! Sync of a store with its server, and what a person has to decide.
 
 use std::ffi::{c_char, c_void};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use keepwell_client::{
-    Background, Cancel, Client, ClientOptions, Conflict, Error, Policy, Report, Resolution,
-};
+use keepwell_client::{ClientOptions, Conflict, DeviceSync, Error, Policy, Report, Resolution};
 use keepwell_protocol::{Body, ParkKind};
 use keepwell_store::fhir::ResourceType;
 use keepwell_tls::Invitation;
@@ -43,6 +40,8 @@ pub enum KeepwellResolution {
     TakeMine = 2,
     /// Other content takes its place: the resource with its type and id.
     Edited = 3,
+    /// The resource is deleted, whoever edited it.
+    Delete = 4,
 }
 
 /// Decides about a conflict, an element of what `keepwell_sync_conflicts` gives, as a `KeepwellResolution`. For
@@ -56,19 +55,6 @@ pub type KeepwellResolver = Option<
         to: *mut c_void,
     ) -> i32,
 >;
-
-/// What is behind a handle.
-struct Sync {
-    client: Client,
-    /// Ends the round that is under way.
-    cancel: Mutex<Cancel>,
-    background: Mutex<Option<Background>>,
-    policy: Mutex<Policy>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Takes hold of the sync of a store. What it does is recorded under this user, app and device. One handle for a store
 /// is enough, for any number of threads.
@@ -91,12 +77,7 @@ pub unsafe extern "C" fn keepwell_sync_open(
         // SAFETY: by the contract above.
         let options = ClientOptions::new(unsafe { actor(user, app, device) }?);
         let held = registry::get::<HeldStore>(store.id)?;
-        let opened = Sync {
-            client: Client::new(held.store.clone(), held.sync.clone(), options),
-            cancel: Mutex::default(),
-            background: Mutex::default(),
-            policy: Mutex::default(),
-        };
+        let opened = DeviceSync::new(held.store.clone(), held.sync.clone(), options);
         // SAFETY: not null, and by the contract above it may be written.
         Ok(unsafe { output::give(KeepwellSync { id: registry::insert(opened) }, sync) }?)
     })
@@ -116,11 +97,11 @@ pub unsafe extern "C" fn keepwell_sync_enrol(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let sync = registry::get::<Sync>(sync.id)?;
+        let sync = registry::get::<DeviceSync>(sync.id)?;
         // SAFETY: by the contract above.
         let (invitation, name) = unsafe { (invitation.text()?.trim(), name.text()?) };
         let invitation: Invitation = invitation.parse().map_err(Error::from)?;
-        sync.client.enrol(&invitation, name)?;
+        sync.client().enrol(&invitation, name)?;
         Ok(())
     })
 }
@@ -144,10 +125,8 @@ pub unsafe extern "C" fn keepwell_sync_run(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let sync = registry::get::<Sync>(sync.id)?;
-        let cancel = Cancel::default();
-        *lock(&sync.cancel) = cancel.clone();
-        let done = sync.client.sync(&cancel, &mut |come| {
+        let sync = registry::get::<DeviceSync>(sync.id)?;
+        let done = sync.round(&mut |come, cancel| {
             if let Some(progress) = progress {
                 // SAFETY: the caller waits for its own call, during which this may be called.
                 if callback(|| unsafe { progress(context, come.rows + come.applied) }) != 0 {
@@ -167,7 +146,7 @@ pub unsafe extern "C" fn keepwell_sync_run(
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_sync_cancel(sync: KeepwellSync) -> i32 {
     boundary(std::ptr::null_mut(), || {
-        lock(&registry::get::<Sync>(sync.id)?.cancel).cancel();
+        registry::get::<DeviceSync>(sync.id)?.cancel();
         Ok(())
     })
 }
@@ -179,18 +158,7 @@ pub extern "C" fn keepwell_sync_cancel(sync: KeepwellSync) -> i32 {
 /// `error` is null or points to memory for one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_sync_start(sync: KeepwellSync, error: *mut KeepwellError) -> i32 {
-    boundary(error, || {
-        let sync = registry::get::<Sync>(sync.id)?;
-        let mut background = lock(&sync.background);
-        if background.as_ref().is_none_or(Background::is_over) {
-            // The thread of the one before is gone before another begins.
-            drop(background.take());
-            let started = sync.client.start()?;
-            started.set_policy(*lock(&sync.policy));
-            *background = Some(started);
-        }
-        Ok(())
-    })
+    boundary(error, || Ok(registry::get::<DeviceSync>(sync.id)?.start()?))
 }
 
 /// Ends what `keepwell_sync_start` began; what had ended it before is the error. None is no mistake.
@@ -199,10 +167,7 @@ pub unsafe extern "C" fn keepwell_sync_start(sync: KeepwellSync, error: *mut Kee
 /// `error` is null or points to memory for one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_sync_stop(sync: KeepwellSync, error: *mut KeepwellError) -> i32 {
-    boundary(error, || {
-        let background = lock(&registry::get::<Sync>(sync.id)?.background).take();
-        Ok(background.map_or(Ok(()), Background::stop)?)
-    })
+    boundary(error, || Ok(registry::get::<DeviceSync>(sync.id)?.stop()?))
 }
 
 /// Tells the thread of `keepwell_sync_start` that the network is back, or that somebody wants to see what is new.
@@ -212,10 +177,7 @@ pub unsafe extern "C" fn keepwell_sync_stop(sync: KeepwellSync, error: *mut Keep
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_sync_wake(sync: KeepwellSync, error: *mut KeepwellError) -> i32 {
     boundary(error, || {
-        if let Some(background) = lock(&registry::get::<Sync>(sync.id)?.background).as_ref() {
-            background.online();
-            background.sync_now();
-        }
+        registry::get::<DeviceSync>(sync.id)?.nudge();
         Ok(())
     })
 }
@@ -234,24 +196,20 @@ pub unsafe extern "C" fn keepwell_sync_set_policy(
         if flags & !(KEEPWELL_SYNC_PAUSED | KEEPWELL_SYNC_METERED | KEEPWELL_SYNC_BACKGROUND) != 0 {
             return Err(Bug::Value.into());
         }
-        let sync = registry::get::<Sync>(sync.id)?;
-        let policy = Policy {
+        registry::get::<DeviceSync>(sync.id)?.set_policy(Policy {
             is_paused: flags & KEEPWELL_SYNC_PAUSED != 0,
             is_metered: flags & KEEPWELL_SYNC_METERED != 0,
             is_background: flags & KEEPWELL_SYNC_BACKGROUND != 0,
             ..Policy::default()
-        };
-        *lock(&sync.policy) = policy;
-        if let Some(background) = lock(&sync.background).as_ref() {
-            background.set_policy(policy);
-        }
+        });
         Ok(())
     })
 }
 
 /// How it stands, as a JSON object: "device" and "tenant" (null before the store is enrolled), "pending" (resources with
 /// an edit that the server does not have), "conflicts", "scopes", "hydrating" (scopes still being fetched), "met" and
-/// "leaseUntil" (times or null), "localTypes"; and of the thread of `keepwell_sync_start` "running" and "problem" (a
+/// "leaseUntil" (times or null), "localTypes"; of a plain FHIR server "fhirServer" (its address or null) and
+/// "unavailable" (resources that it shows no more); and of the thread of `keepwell_sync_start` "running" and "problem" (a
 /// code or null).
 ///
 /// # Safety
@@ -263,9 +221,8 @@ pub unsafe extern "C" fn keepwell_sync_status(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let sync = registry::get::<Sync>(sync.id)?;
-        let now = sync.client.status()?;
-        let background = lock(&sync.background);
+        let sync = registry::get::<DeviceSync>(sync.id)?;
+        let now = sync.client().status()?;
         let json = json!({
             "device": now.device.map(|id| id.to_string()),
             "tenant": now.tenant.map(|id| id.to_string()),
@@ -276,8 +233,10 @@ pub unsafe extern "C" fn keepwell_sync_status(
             "met": now.met.map(|met| met.to_string()),
             "leaseUntil": now.lease.map(|lease| lease.until.to_string()),
             "localTypes": now.local_types.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
-            "running": background.as_ref().is_some_and(|background| !background.is_over()),
-            "problem": background.as_ref().and_then(Background::problem),
+            "fhirServer": now.fhir_server,
+            "unavailable": now.unavailable,
+            "running": sync.is_running(),
+            "problem": sync.problem(),
         });
         // SAFETY: by the contract above.
         Ok(unsafe { buffer::give(json.to_string().into_bytes(), status) }?)
@@ -297,7 +256,7 @@ pub unsafe extern "C" fn keepwell_sync_conflicts(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let found = registry::get::<Sync>(sync.id)?.client.conflicts()?;
+        let found = registry::get::<DeviceSync>(sync.id)?.client().conflicts()?;
         let shown: Vec<_> = found.iter().map(Shown::of).collect();
         // SAFETY: by the contract above.
         Ok(unsafe { buffer::give(json_of(&shown), conflicts) }?)
@@ -320,14 +279,14 @@ pub unsafe extern "C" fn keepwell_sync_resolve(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let sync = registry::get::<Sync>(sync.id)?;
+        let sync = registry::get::<DeviceSync>(sync.id)?;
         // SAFETY: by the contract above.
         let (id, content) = unsafe { (conflict.text()?, content.bytes()?) };
         let resolution = decided(resolution, content)?.ok_or(Bug::Value)?;
-        let found = sync.client.conflicts()?.into_iter().find(|conflict| conflict.id.as_str() == id);
+        let found = sync.client().conflicts()?.into_iter().find(|conflict| conflict.id.as_str() == id);
         let mut seen = found.ok_or(Error::NoConflict)?;
         seen.version = Some(version).filter(|&version| version > 0);
-        Ok(sync.client.resolve(&seen, &resolution)?)
+        Ok(sync.client().resolve(&seen, &resolution)?)
     })
 }
 
@@ -345,10 +304,10 @@ pub unsafe extern "C" fn keepwell_sync_resolve_each(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let sync = registry::get::<Sync>(sync.id)?;
+        let sync = registry::get::<DeviceSync>(sync.id)?;
         let resolver = resolver.ok_or(Bug::Null)?;
         let mut count = 0;
-        for seen in sync.client.conflicts()? {
+        for seen in sync.client().conflicts()? {
             let shown = json_of(&Shown::of(&seen));
             let mut content: Vec<u8> = Vec::new();
             let to = std::ptr::from_mut(&mut content).cast();
@@ -357,7 +316,7 @@ pub unsafe extern "C" fn keepwell_sync_resolve_each(
                 resolver(context, shown.as_ptr().cast(), shown.len(), take_content, to)
             });
             if let Some(resolution) = decided(answer, &content)? {
-                sync.client.resolve(&seen, &resolution)?;
+                sync.client().resolve(&seen, &resolution)?;
                 count += 1;
             }
         }
@@ -369,14 +328,15 @@ pub unsafe extern "C" fn keepwell_sync_resolve_each(
 
 /// # Safety
 /// `to` is the vector that [`keepwell_sync_resolve_each`] passed, `content` points to `length` bytes.
-unsafe extern "C" fn take_content(to: *mut c_void, content: *const c_char, length: usize) {
+pub(crate) unsafe extern "C" fn take_content(to: *mut c_void, content: *const c_char, length: usize) {
     // SAFETY: by the contract above.
     let (to, content) =
         unsafe { (&mut *to.cast::<Vec<u8>>(), KeepwellText { data: content, length }.bytes()) };
     *to = content.unwrap_or_default().to_vec();
 }
 
-/// Sets the types that never leave the device, separated by commas; it holds for edits from now on.
+/// Sets the types that never leave the device, separated by commas; it holds for edits from now on. Code 420 while sync
+/// goes on, also by itself.
 ///
 /// # Safety
 /// `types` is as it says, `error` is null or points to memory for one.
@@ -391,7 +351,7 @@ pub unsafe extern "C" fn keepwell_sync_set_local_types(
         let names = unsafe { types.text() }?.split(',').map(str::trim).filter(|name| !name.is_empty());
         let kinds = names.map(ResourceType::parse).collect::<Option<Vec<_>>>();
         let kinds = kinds.ok_or(keepwell_store::Error::Argument("not a resource type of R4"))?;
-        Ok(registry::get::<Sync>(sync.id)?.client.set_local_types(&kinds)?)
+        Ok(registry::get::<DeviceSync>(sync.id)?.set_local_types(&kinds)?)
     })
 }
 
@@ -400,7 +360,7 @@ pub unsafe extern "C" fn keepwell_sync_set_local_types(
 pub extern "C" fn keepwell_sync_free(sync: KeepwellSync) -> i32 {
     boundary(std::ptr::null_mut(), || match sync.id {
         0 => Ok(()),
-        id => Ok(registry::remove::<Sync>(id).map(drop)?),
+        id => Ok(registry::remove::<DeviceSync>(id).map(drop)?),
     })
 }
 
@@ -411,6 +371,7 @@ fn decided(answer: i32, content: &[u8]) -> Result<Option<Resolution>, Failure> {
         1 => Some(Resolution::KeepTheirs),
         2 => Some(Resolution::TakeMine),
         3 => Some(Resolution::Edited(content.to_vec())),
+        4 => Some(Resolution::Delete),
         _ => return Err(Bug::Value.into()),
     })
 }

@@ -47,14 +47,14 @@ fn compile(compiler: &str, source: &str, options: &[&str], scratch: &Path) -> Pa
     out
 }
 
-/// Compiles and runs a program of bindings/c that takes the directory of a store that is not there yet.
-fn check(compiler: &str, source: &str, options: &[&str], says: &str) {
+/// Compiles and runs a program of bindings/c that takes the directory of a store that is not there yet, and more.
+fn check(compiler: &str, source: &str, options: &[&str], more: &[&str], says: &str) {
     if !is_there(compiler) {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = compile(compiler, source, options, scratch.path());
-    let said = succeeds(Command::new(program).arg(scratch.path().join("store")));
+    let said = succeeds(Command::new(program).arg(scratch.path().join("store")).args(more));
     assert!(said.contains(says), "{said}");
 }
 
@@ -84,15 +84,39 @@ const POSIX: &str = "-D_POSIX_C_SOURCE=200809L";
 #[test]
 fn the_journey_holds_in_c() {
     for compiler in ["gcc", "clang"] {
-        check(compiler, "tests/journey.c", &[C], "the journey held");
-        check(compiler, "tests/journey.c", &[C, SANITIZED], "the journey held");
+        check(compiler, "tests/journey.c", &[C], &[], "the journey held");
+        check(compiler, "tests/journey.c", &[C, SANITIZED], &[], "the journey held");
     }
 }
 
 #[test]
 fn the_journey_holds_in_cpp() {
+    let authorities = Clinic::start().authorities();
     for compiler in ["g++", "clang++"] {
-        check(compiler, "tests/journey.cpp", &[CPP], "the journey held");
+        check(compiler, "tests/journey.cpp", &[CPP], &[&authorities], "the journey held");
+    }
+}
+
+/// What sync with a plain FHIR server needs: its address, who vouches for it, a token.
+fn plain(clinic: &Clinic) -> [String; 3] {
+    [clinic.fhir_address(), clinic.authorities(), clinic.token().to_owned()]
+}
+
+#[test]
+fn an_app_in_c_gives_tokens_for_a_plain_fhir_server() {
+    let clinic = Clinic::start();
+    let plain = plain(&clinic);
+    let plain = [&*plain[0], &plain[1], &plain[2]];
+    check("gcc", "tests/fhir.c", &[C, POSIX, SANITIZED], &plain, "every token was asked for");
+}
+
+#[test]
+fn a_program_in_python_gives_tokens_for_a_plain_fhir_server() {
+    if is_there("python3") {
+        let (clinic, scratch) = (Clinic::start(), tempfile::tempdir().unwrap());
+        let program = bindings().join("../python/tests/fhir.py");
+        let said = succeeds(python().arg(program).arg(scratch.path().join("store")).args(plain(&clinic)));
+        assert!(said.contains("every token was asked for"), "{said}");
     }
 }
 
@@ -110,8 +134,8 @@ fn two_devices_sync_in_c() {
 #[test]
 fn every_mistake_gets_its_code() {
     for compiler in ["gcc", "clang"] {
-        check(compiler, "tests/abuse.c", &[C, POSIX], "every mistake got its code");
-        check(compiler, "tests/abuse.c", &[C, POSIX, SANITIZED], "every mistake got its code");
+        check(compiler, "tests/abuse.c", &[C, POSIX], &[], "every mistake got its code");
+        check(compiler, "tests/abuse.c", &[C, POSIX, SANITIZED], &[], "every mistake got its code");
     }
 }
 
@@ -136,8 +160,13 @@ fn any_sequence_of_calls_gets_codes() {
     for (seed, threads) in FUZZED {
         let folder = tempfile::tempdir().unwrap();
         let numbers = [seed + more, calls / threads, threads].map(|number| number.to_string());
-        let said =
-            succeeds(Command::new(&program).arg(folder.path()).args(numbers).arg(clinic.invite("ann", "p")));
+        let said = succeeds(
+            Command::new(&program)
+                .arg(folder.path())
+                .args(numbers)
+                .arg(clinic.invite("ann", "p"))
+                .args(plain(&clinic)),
+        );
         assert!(said.contains("every call got its code"), "{said}");
     }
 }
@@ -149,13 +178,19 @@ fn the_journey_leaks_and_overruns_nothing() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = compile("gcc", "tests/journey.c", &[C], scratch.path());
-    let said = succeeds(
-        Command::new("valgrind")
+    // Its parts take a minute each, so both run at once.
+    let halves = ["records", "keys"].map(|part| {
+        let mut valgrind = Command::new("valgrind");
+        valgrind
             .args(["--quiet", "--error-exitcode=1", "--leak-check=full", "--errors-for-leak-kinds=definite"])
-            .arg(program)
-            .arg(scratch.path().join("store")),
-    );
-    assert!(said.contains("the journey held"), "{said}");
+            .arg(&program)
+            .args([scratch.path().join(part).as_os_str(), part.as_ref()]);
+        std::thread::spawn(move || succeeds(&mut valgrind))
+    });
+    for half in halves {
+        let said = half.join().unwrap();
+        assert!(said.contains("the journey held"), "{said}");
+    }
 }
 
 /// A Python program that finds the package and the library; warnings are errors.

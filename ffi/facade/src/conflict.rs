@@ -125,6 +125,14 @@ impl Conflict {
     pub async fn take_edited(&self, content: String) -> Result<()> {
         self.resolve(Resolution::Edited(content.into_bytes())).await
     }
+
+    /// The resource is deleted, whoever edited it.
+    ///
+    /// # Errors
+    /// As [`Self::keep_theirs`].
+    pub async fn delete_resource(&self) -> Result<()> {
+        self.resolve(Resolution::Delete).await
+    }
 }
 
 /// A body is JSON, and JSON is text.

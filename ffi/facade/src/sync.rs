@@ -1,12 +1,14 @@
 //! Sync of a store with its server.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use keepwell_client::{Background, Cancel, Client, ClientOptions, Policy, SyncExtension};
+use keepwell_client::{ClientOptions, DeviceSync, Policy, SyncExtension};
 use keepwell_store::Actor;
 
 use crate::boundary::{Result, call, wait};
 use crate::conflict::Conflict;
+use crate::error::KeepwellError;
+use crate::fhir_server::{FhirServer, OfHost, TokenProvider};
 use crate::progress::{Come, ProgressListener, Teller};
 use crate::records::{count, kind};
 
@@ -68,6 +70,10 @@ pub struct SyncStatus {
     pub met_ms: Option<i64>,
     /// Until when the device may work without its server, likewise.
     pub lease_until_ms: Option<i64>,
+    /// The address of the plain FHIR server that it syncs with, if it does.
+    pub fhir_server: Option<String>,
+    /// Resources that such a server shows no more: they are hidden, and kept.
+    pub unavailable: i64,
     /// Sync goes on by itself at the moment.
     pub is_running: bool,
     /// The code of what stands in its way until somebody acts (docs/error-codes.md).
@@ -77,20 +83,12 @@ pub struct SyncStatus {
 /// Sync of a store with its server.
 #[derive(uniffi::Object)]
 pub struct Sync {
-    client: Client,
-    cancel: Mutex<Cancel>,
-    background: Mutex<Option<Background>>,
-    policy: Mutex<Policy>,
+    sync: Arc<DeviceSync>,
 }
 
 impl Sync {
     pub(crate) fn new(store: keepwell_store::Store, extension: SyncExtension, actor: Actor) -> Self {
-        Self {
-            client: Client::new(store, extension, ClientOptions::new(actor)),
-            cancel: Mutex::default(),
-            background: Mutex::default(),
-            policy: Mutex::default(),
-        }
+        Self { sync: Arc::new(DeviceSync::new(store, extension, ClientOptions::new(actor))) }
     }
 }
 
@@ -103,12 +101,29 @@ impl Sync {
     /// 418; 470 for a mistyped invitation, 434 for one that the server does not accept; 461 to 468 about the
     /// connection: try again with the same invitation.
     pub async fn enrol(&self, invitation: String, name: String) -> Result<String> {
-        let client = self.client.clone();
+        let client = self.sync.client().clone();
         wait(move || {
             let invitation = invitation.parse().map_err(keepwell_client::Error::Connection)?;
             Ok::<_, keepwell_client::Error>(client.enrol(&invitation, &name)?.device.to_string())
         })
         .await
+    }
+
+    /// Syncs with a plain FHIR server from now on: what is saved is sent, and so is what is in the store already. For a
+    /// server that was named before, it sets another token, other searches and other rules; its address stays. Nothing is
+    /// asked of the server yet.
+    ///
+    /// # Errors
+    /// 117 for a search that cannot be kept up to date; 418, also with another address; 420; 457 and 459 when its
+    /// authorities or its address cannot be used.
+    pub fn enrol_fhir(&self, server: FhirServer) -> Result<()> {
+        call(|| Ok::<_, KeepwellError>(self.sync.fhir().attach(&server.try_into()?)?))
+    }
+
+    /// Asks `provider` for the tokens of a plain FHIR server from now on, or nobody. It is not kept: set it each time the
+    /// app starts, before the first round. It goes before the token of [`Self::enrol_fhir`].
+    pub fn set_token_provider(&self, provider: Option<Arc<dyn TokenProvider>>) {
+        self.sync.fhir().set_token_provider(provider.map(|provider| Arc::new(OfHost(provider)) as _));
     }
 
     /// One round: sends what waits and fetches what is new. What it stopped at, if it did, is in the report.
@@ -118,11 +133,10 @@ impl Sync {
     /// gone.
     #[uniffi::method(default(progress = None))]
     pub async fn round(&self, progress: Option<Arc<dyn ProgressListener>>) -> Result<SyncReport> {
-        let (client, cancel) = (self.client.clone(), Cancel::default());
-        *lock(&self.cancel) = cancel.clone();
+        let sync = self.sync.clone();
         wait(move || {
             let teller = Teller::new(progress);
-            let report = client.sync(&cancel, &mut |come| {
+            let report = sync.round(&mut |come, _| {
                 let bytes = count(come.sent_bytes + come.received_bytes);
                 teller.tell(Come { done: count(come.rows), bytes, total_bytes: None });
             })?;
@@ -133,7 +147,7 @@ impl Sync {
 
     /// Ends the round that is under way; what was done stays done.
     pub fn cancel(&self) {
-        lock(&self.cancel).cancel();
+        self.sync.cancel();
     }
 
     /// Syncs by itself from now on: when something is saved, when the server has something, and from time to time.
@@ -141,17 +155,7 @@ impl Sync {
     /// # Errors
     /// 417, 420
     pub fn start(&self) -> Result<()> {
-        call(|| {
-            let mut background = lock(&self.background);
-            if background.as_ref().is_none_or(Background::is_over) {
-                // The thread of the one before is gone before another begins.
-                drop(background.take());
-                let started = self.client.start()?;
-                started.set_policy(*lock(&self.policy));
-                *background = Some(started);
-            }
-            Ok::<_, keepwell_client::Error>(())
-        })
+        call(|| self.sync.start())
     }
 
     /// Ends what [`Self::start`] began; what is under way is given up. It is no mistake if there is nothing.
@@ -159,29 +163,26 @@ impl Sync {
     /// # Errors
     /// What had ended it before: 423, 424, or the store's.
     pub async fn stop(&self) -> Result<()> {
-        let background = lock(&self.background).take();
-        wait(move || background.map_or(Ok(()), Background::stop)).await
+        let sync = self.sync.clone();
+        wait(move || sync.stop()).await
     }
 
     /// Asks for a round of what goes on by itself, also after a failure: the app comes to the front, the network is
     /// back.
     pub fn nudge(&self) {
-        if let Some(background) = &*lock(&self.background) {
-            background.online();
-            background.sync_now();
-        }
+        self.sync.nudge();
     }
 
     /// What may be used by what goes on by itself: nothing while `paused`; no attachments while `metered`; few requests
     /// in the `background`.
     #[uniffi::method(default(paused = false, metered = false, background = false))]
     pub fn set_policy(&self, paused: bool, metered: bool, background: bool) {
-        let policy =
-            Policy { is_paused: paused, is_metered: metered, is_background: background, ..Policy::default() };
-        *lock(&self.policy) = policy;
-        if let Some(running) = &*lock(&self.background) {
-            running.set_policy(policy);
-        }
+        self.sync.set_policy(Policy {
+            is_paused: paused,
+            is_metered: metered,
+            is_background: background,
+            ..Policy::default()
+        });
     }
 
     /// How it stands.
@@ -190,9 +191,7 @@ impl Sync {
     /// 201
     pub fn status(&self) -> Result<SyncStatus> {
         call(|| {
-            let status = self.client.status()?;
-            let background = lock(&self.background);
-            let running = background.as_ref().filter(|background| !background.is_over());
+            let status = self.sync.client().status()?;
             Ok::<_, keepwell_client::Error>(SyncStatus {
                 device: status.device.map(|id| id.to_string()),
                 tenant: status.tenant.map(|id| id.to_string()),
@@ -202,8 +201,10 @@ impl Sync {
                 hydrating: count(status.hydrating as u64),
                 met_ms: status.met.map(|met| met.ms()),
                 lease_until_ms: status.lease.map(|lease| lease.until.ms()),
-                is_running: running.is_some(),
-                problem: running.and_then(Background::problem).map(i32::from),
+                fhir_server: status.fhir_server,
+                unavailable: count(status.unavailable),
+                is_running: self.sync.is_running(),
+                problem: self.sync.problem().map(i32::from),
             })
         })
     }
@@ -214,8 +215,8 @@ impl Sync {
     /// 201
     pub fn conflicts(&self) -> Result<Vec<Arc<Conflict>>> {
         call(|| {
-            let found = self.client.conflicts()?;
-            let one = |conflict| Arc::new(Conflict::new(self.client.clone(), conflict));
+            let found = self.sync.client().conflicts()?;
+            let one = |conflict| Arc::new(Conflict::new(self.sync.client().clone(), conflict));
             Ok::<_, keepwell_client::Error>(found.into_iter().map(one).collect())
         })
     }
@@ -223,15 +224,11 @@ impl Sync {
     /// Sets the types that never leave the device. It holds for edits from now on.
     ///
     /// # Errors
-    /// 117 for a type that is none.
+    /// 117 for a type that is none; 420 while sync goes on, also by itself.
     pub fn set_local_types(&self, resource_types: Vec<String>) -> Result<()> {
         call(|| {
             let kinds: Result<Vec<_>, _> = resource_types.iter().map(|name| kind(name)).collect();
-            self.client.set_local_types(&kinds?)
+            self.sync.set_local_types(&kinds?)
         })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

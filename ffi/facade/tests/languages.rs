@@ -31,6 +31,7 @@ fn journey(command: &mut Command, language: &str) {
     let clinic = Clinic::start();
     let child = command
         .args([clinic.invite("ann", "p1"), clinic.invite("bob", "p1")])
+        .args([clinic.fhir_address(), clinic.authorities(), clinic.token().to_owned()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

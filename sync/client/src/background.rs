@@ -1,12 +1,11 @@
 //! Sync on a thread of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use keepwell_engine::{Event, Policy, Report};
 
-use crate::client::Client;
 use crate::control::{Cancel, Progress};
 use crate::driver::Driver;
 use crate::error::{Error, Result};
@@ -14,10 +13,17 @@ use crate::signal::{EDITED, NEWS, ONLINE, POLICY, STOP, SYNC, Signal};
 
 /// A thread that syncs. Dropped, it stops.
 pub struct Background {
-    signal: Arc<Signal>,
-    cancel: Cancel,
-    shared: Arc<Mutex<Shared>>,
+    watched: Watched,
     thread: Option<JoinHandle<Result<()>>>,
+}
+
+/// What the thread and its owner share.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    pub(crate) signal: Arc<Signal>,
+    /// Ends what is under way.
+    pub(crate) cancel: Cancel,
+    shared: Arc<Mutex<Shared>>,
 }
 
 #[derive(Default)]
@@ -28,48 +34,69 @@ struct Shared {
     problem: Option<u16>,
 }
 
+impl Watched {
+    /// What may be used at the moment.
+    pub(crate) fn policy(&self) -> Policy {
+        self.shared().policy
+    }
+
+    /// What was done, and why it stands still if it does.
+    pub(crate) fn tell(&self, report: &Report, problem: Option<u16>) {
+        let mut shared = self.shared();
+        shared.report = report.clone();
+        shared.problem = problem;
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Background {
-    pub(crate) fn start(client: Client, policy: Policy) -> Result<Self> {
-        let signal = client.extension().signal().clone();
+    /// A thread that does `work` until it is told to stop.
+    pub(crate) fn start(
+        signal: Arc<Signal>,
+        policy: Policy,
+        work: impl FnOnce(&Watched) -> Result<()> + Send + 'static,
+    ) -> Result<Self> {
         let shared = Arc::new(Mutex::new(Shared { policy, ..Shared::default() }));
-        let cancel = Cancel::default();
-        let (of_thread, cancelled) = (shared.clone(), cancel.clone());
-        let thread = Builder::new().name("keepwell-sync".to_owned()).spawn(move || {
-            let signal = client.extension().signal().clone();
-            client.with_driver(|driver| run(driver, &signal, &of_thread, &cancelled))
-        });
+        let watched = Watched { signal, cancel: Cancel::default(), shared };
+        // The engine may know another one, and nothing is sent against this one.
+        watched.signal.raise(POLICY);
+        let of_thread = watched.clone();
+        let thread = Builder::new().name("keepwell-sync".to_owned()).spawn(move || work(&of_thread));
         let failed = |error: std::io::Error| {
             Error::Store(keepwell_store::Error::Io { step: "starting a thread", kind: error.kind() })
         };
-        Ok(Self { signal, cancel, shared, thread: Some(thread.map_err(failed)?) })
+        Ok(Self { watched, thread: Some(thread.map_err(failed)?) })
     }
 
     /// Asks for a round now, whatever is being waited for; also after something stopped it.
     pub fn sync_now(&self) {
-        self.signal.raise(SYNC);
+        self.watched.signal.raise(SYNC);
     }
 
     /// Says that the network is back.
     pub fn online(&self) {
-        self.signal.raise(ONLINE);
+        self.watched.signal.raise(ONLINE);
     }
 
     /// What may be used from now on: `is_paused` is the way to pause and to resume.
     pub fn set_policy(&self, policy: Policy) {
-        self.shared().policy = policy;
-        self.signal.raise(POLICY);
+        self.watched.shared().policy = policy;
+        self.watched.signal.raise(POLICY);
     }
 
     /// What was done since the thread began.
     #[must_use]
     pub fn report(&self) -> Report {
-        self.shared().report.clone()
+        self.watched.shared().report.clone()
     }
 
     /// The code of what stands in the way until somebody acts, if something does.
     #[must_use]
     pub fn problem(&self) -> Option<u16> {
-        self.shared().problem
+        self.watched.shared().problem
     }
 
     /// Whether the thread has ended by itself: the store was locked or is gone.
@@ -87,17 +114,13 @@ impl Background {
     }
 
     fn end(&mut self) -> Result<()> {
-        self.cancel.cancel();
-        self.signal.raise(STOP);
+        self.watched.cancel.cancel();
+        self.watched.signal.raise(STOP);
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(Err(Error::Cancelled))) | None => Ok(()),
             Some(Ok(done)) => done,
             Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
-    }
-
-    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,8 +138,9 @@ impl std::fmt::Debug for Background {
     }
 }
 
-fn run(driver: &mut Driver, signal: &Signal, shared: &Mutex<Shared>, cancel: &Cancel) -> Result<()> {
-    let shared = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+/// Syncs with a server of Keepwell until it is told to stop.
+pub(crate) fn follow(driver: &mut Driver, watched: &Watched) -> Result<()> {
+    let Watched { signal, cancel, .. } = watched;
     let (mut hint, mut heard, mut is_begun) = (None, None, false);
     loop {
         let raised = signal.take();
@@ -129,7 +153,7 @@ fn run(driver: &mut Driver, signal: &Signal, shared: &Mutex<Shared>, cancel: &Ca
         }
         let mut events = Vec::new();
         if raised & POLICY != 0 {
-            events.push(Event::Policy(shared().policy));
+            events.push(Event::Policy(watched.policy()));
         }
         if raised & (SYNC | NEWS) != 0 {
             events.push(Event::SyncNow);
@@ -148,13 +172,15 @@ fn run(driver: &mut Driver, signal: &Signal, shared: &Mutex<Shared>, cancel: &Ca
         is_begun = true;
         for event in events {
             let done = driver.round(event, cancel, &mut |_: &Progress| ());
-            let mut shared = shared();
-            shared.report = driver.report().clone();
-            shared.problem = match done {
-                Ok(()) => None,
+            let problem = match &done {
                 Err(Error::Stopped(stop)) => Some(stop.code()),
-                Err(error) => return Err(error),
+                _ => None,
             };
+            watched.tell(driver.report(), problem);
+            match done {
+                Ok(()) | Err(Error::Stopped(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let timeout = driver.wakes_in_ms().map(Duration::from_millis);
         hint = driver.transport().wait(timeout, signal).filter(|hint| heard.as_ref() != Some(hint));

@@ -11,7 +11,7 @@ use keepwell_store::{Actor, Session, Store};
 use keepwell_tls::{CertificateRequest, ClientSettings, Invitation, Offer, PrivateKey, PublicKey, UnixTime};
 use zeroize::Zeroizing;
 
-use crate::background::Background;
+use crate::background::{self, Background};
 use crate::conflicts::{self, Conflict, Resolution};
 use crate::control::{Cancel, Progress};
 use crate::driver::{self, Driver, life_of, random};
@@ -188,8 +188,15 @@ impl Client {
     /// # Errors
     /// As [`Self::sync`].
     pub fn start(&self) -> Result<Background> {
+        self.start_with(self.options.policy)
+    }
+
+    pub(crate) fn start_with(&self, policy: Policy) -> Result<Background> {
         self.with_driver(|_| Ok(()))?;
-        Background::start(self.clone(), self.options.policy)
+        let (client, signal) = (self.clone(), self.extension.signal().clone());
+        Background::start(signal, policy, move |watched| {
+            client.with_driver(|driver| background::follow(driver, watched))
+        })
     }
 
     /// What was done so far.
@@ -232,17 +239,14 @@ impl Client {
     /// Sets the types that never leave the device. It holds for edits from now on.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::InUse`] while sync goes on; [`Error::Store`].
     pub fn set_local_types(&self, kinds: &[ResourceType]) -> Result<()> {
+        let mut place = self.idle()?;
         self.session()?.transaction(Action::SyncAccess, None, |transaction| -> Result<()> {
             Ok(Tables::new(transaction.connection()).set_local_types(kinds)?)
         })?;
-        *lock(&self.driver) = None;
+        *place = None;
         Ok(())
-    }
-
-    pub(crate) fn extension(&self) -> &SyncExtension {
-        &self.extension
     }
 
     /// Works with the driver, which is made when there is none.

@@ -5,6 +5,7 @@ mod background;
 mod client;
 mod conflicts;
 mod control;
+mod device_sync;
 #[cfg(feature = "direct")]
 mod direct;
 mod driver;
@@ -25,12 +26,13 @@ pub use background::Background;
 pub use client::{Client, ClientOptions};
 pub use conflicts::{Conflict, Resolution};
 pub use control::{Cancel, Progress};
+pub use device_sync::DeviceSync;
 #[cfg(feature = "direct")]
 pub use direct::DirectTransport;
 pub use enrolment::Enrolled;
 pub use error::{Error, Result};
 pub use extension::SyncExtension;
-pub use fhir::{FhirClient, FhirServer};
+pub use fhir::{FhirClient, FhirServer, TokenProvider};
 pub use http::HttpTransport;
 pub use replica::StoreReplica;
 pub use signal::Signal;

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::Request;
 use keepwell_client::{
-    Cancel, ClientOptions, Error, FhirClient, FhirServer, Problem, Report, Resolution, SyncExtension, Writes,
+    Cancel, ClientOptions, Error, FhirClient, FhirServer, Policy, Problem, Report, Resolution, SyncExtension,
+    TokenProvider, Writes,
 };
 use keepwell_fhir::ResourceType;
 use keepwell_protocol::{Base64, ParkKind, Secret};
@@ -23,7 +25,6 @@ const BORN: &str = r#","birthDate":"1970-01-01""#;
 /// A server, and an ordinary client of it.
 struct World {
     clinic: Clinic,
-    authorities: String,
     http: HttpClient,
     runtime: tokio::runtime::Runtime,
 }
@@ -36,23 +37,16 @@ struct Device {
 impl World {
     fn new() -> Self {
         let clinic = Clinic::start();
-        let identity = std::fs::read(clinic.folder().join("data/identity.json")).unwrap();
-        let identity: Value = serde_json::from_slice(&identity).unwrap();
-        let authorities = format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            identity["servers"].as_str().unwrap()
-        );
-        let settings = AuthoritySettings::from_pem(authorities.as_bytes()).unwrap();
+        let settings = AuthoritySettings::from_pem(clinic.authorities().as_bytes()).unwrap();
         let address = format!("https://{}", clinic.server().address()).parse().unwrap();
         let http = HttpClient::unpinned(&settings, address, HttpLimits::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { clinic, authorities, http, runtime }
+        Self { clinic, http, runtime }
     }
 
     fn fhir_server(&self) -> FhirServer {
         let searches = ["Patient", "Flag"].map(|search| search.parse().unwrap()).into();
-        let address = format!("https://{}/fhir", self.clinic.server().address());
-        let mut server = FhirServer::new(address, self.authorities.clone(), searches);
+        let mut server = FhirServer::new(self.clinic.fhir_address(), self.clinic.authorities(), searches);
         server.token = Some(Secret::new(self.clinic.token().to_owned()));
         server
     }
@@ -81,6 +75,11 @@ impl World {
 
 impl Device {
     fn new(folder: &Path, name: &str) -> Self {
+        Self::under(Policy::default(), folder, name)
+    }
+
+    /// A device that begins with this policy.
+    fn under(policy: Policy, folder: &Path, name: &str) -> Self {
         let place = folder.join(name);
         std::fs::create_dir_all(&place).unwrap();
         let sync = SyncExtension::new();
@@ -89,7 +88,8 @@ impl Device {
         options.memory_security = false;
         options.extensions = vec![Arc::new(sync.clone())];
         let store = Store::create(&place.join("store"), options, None).unwrap();
-        let client = FhirClient::new(store.clone(), sync, ClientOptions::new(actor()));
+        let client =
+            FhirClient::new(store.clone(), sync, ClientOptions { policy, ..ClientOptions::new(actor()) });
         Self { store, client }
     }
 
@@ -277,7 +277,7 @@ fn a_server_that_is_not_trusted_or_does_not_know_the_token_costs_no_edit() {
     assert_eq!(device.client.status().unwrap().pending, 1);
 
     let mut untrusted = server.clone();
-    untrusted.authorities = World::new().authorities.into_bytes();
+    untrusted.authorities = World::new().clinic.authorities().into_bytes();
     device.client.attach(&untrusted).unwrap();
     assert_eq!(device.try_sync().last_problem, Some(keepwell_tls::Refusal::Untrusted.code()));
 
@@ -294,4 +294,107 @@ fn a_server_that_is_not_trusted_or_does_not_know_the_token_costs_no_edit() {
     let mut elsewhere = server;
     elsewhere.address = "https://other.example.org/fhir".to_owned();
     assert!(matches!(device.client.attach(&elsewhere), Err(Error::AlreadyEnrolled)));
+}
+
+/// Gives the tokens that it has, one after the other, and then none.
+struct Stack(Mutex<(Vec<&'static str>, Vec<bool>)>);
+
+impl Stack {
+    fn of(tokens: &[&'static str]) -> Arc<Self> {
+        Arc::new(Self(Mutex::new((tokens.iter().rev().copied().collect(), Vec::new()))))
+    }
+
+    /// What it was asked so far: whether a token had been refused.
+    fn asked(&self) -> Vec<bool> {
+        self.0.lock().unwrap().1.clone()
+    }
+}
+
+impl TokenProvider for Stack {
+    fn token(&self, is_refused: bool) -> Option<Secret> {
+        let mut place = self.0.lock().unwrap();
+        place.1.push(is_refused);
+        place.0.pop().map(|token| Secret::new(token.to_owned()))
+    }
+}
+
+#[test]
+fn an_app_is_asked_for_a_token_when_there_is_none_and_when_one_is_refused() {
+    let world = World::new();
+    let device = Device::new(world.clinic.folder(), "one");
+    let good: &'static str = world.clinic.token().to_owned().leak();
+    let mut server = world.fhir_server();
+    server.token = None;
+    device.client.attach(&server).unwrap();
+    device.save(&patient(BORN));
+    assert_eq!(device.try_sync().last_problem, Some(Problem::Token.code()));
+
+    let stack = Stack::of(&["keepwell_old", good]);
+    device.client.set_token_provider(Some(stack.clone()));
+    device.sync();
+    assert_eq!(world.ask("GET", "Patient/p1", &Value::Null).0, 200);
+    device.sync();
+    assert_eq!(stack.asked(), [false, true]);
+
+    // None, what is none, and two that are refused: edits wait, and the next round asks again.
+    device.save(&patient(r#","gender":"female""#));
+    for (tokens, asked, problem) in [
+        (&[][..], &[false][..], Problem::NoToken),
+        (&["two\nlines"], &[false], Problem::NoToken),
+        (&["keepwell_old", "keepwell_older"], &[false, true], Problem::Token),
+        (&["keepwell_old"], &[false, true], Problem::NoToken),
+    ] {
+        let stack = Stack::of(tokens);
+        device.client.set_token_provider(Some(stack.clone()));
+        assert_eq!(device.try_sync().last_problem, Some(problem.code()), "{tokens:?}");
+        assert_eq!(stack.asked(), asked, "{tokens:?}");
+    }
+    assert_eq!(device.client.status().unwrap().pending, 1);
+    device.client.set_token_provider(Some(Stack::of(&[good])));
+    device.sync();
+    assert_eq!(world.ask("GET", "Patient/p1", &Value::Null).1["gender"], "female");
+}
+
+#[test]
+fn a_device_syncs_with_a_plain_server_by_itself() {
+    let world = World::new();
+    let paused = Policy { is_paused: true, ..Policy::default() };
+    let one = Device::under(paused, world.clinic.folder(), "one");
+    one.client.attach(&world.fhir_server()).unwrap();
+    let background = one.client.start().unwrap();
+    let arrives = |id: &str| {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while world.ask("GET", &format!("Patient/{id}"), &Value::Null).0 != 200 {
+            assert!(Instant::now() < limit && !background.is_over(), "{id} did not come");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let save = |id: &str| one.save(&format!(r#"{{"resourceType":"Patient","id":"{id}"}}"#));
+    // Nothing goes while it is paused, whoever asks; what waits goes afterwards.
+    save("paused");
+    background.sync_now();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(one.client.status().unwrap().pending, 1);
+    background.set_policy(Policy { is_background: true, ..Policy::default() });
+    arrives("paused");
+    save("by-itself");
+    arrives("by-itself");
+    assert!(matches!(one.client.sync(&Cancel::default(), &mut |_| ()), Err(Error::InUse)));
+
+    // A token that is refused stops it until somebody asks.
+    one.client.set_token_provider(Some(Stack::of(&[
+        "keepwell_old",
+        "keepwell_old",
+        world.clinic.token().to_owned().leak(),
+    ])));
+    save("refused");
+    let limit = Instant::now() + Duration::from_secs(60);
+    while background.problem() != Some(Problem::Token.code()) {
+        assert!(Instant::now() < limit, "it was not refused");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    background.sync_now();
+    arrives("refused");
+    background.stop().unwrap();
+    one.sync();
 }

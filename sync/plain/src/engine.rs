@@ -204,6 +204,12 @@ impl Engine {
         &self.memory.report
     }
 
+    /// The code of what it stands still at until somebody asks for a round, if it does.
+    #[must_use]
+    pub fn stopped_at(&self) -> Option<u16> {
+        self.memory.report.last_problem.filter(|_| self.memory.is_stopped)
+    }
+
     /// What it was made with.
     #[must_use]
     pub fn settings(&self) -> &Settings {

@@ -7,6 +7,9 @@ pub enum Problem {
     /// The server does not accept the token, or wants one.
     #[error("the server does not accept the token")]
     Token,
+    /// The app that gives the tokens gave none, or what is none.
+    #[error("the app gave no token")]
+    NoToken,
     /// What the server says is not FHIR R4, or breaks off.
     #[error("the answer is not fhir r4")]
     NotFhir,
@@ -35,6 +38,7 @@ impl Problem {
             Self::Elsewhere => 428,
             Self::Server => 429,
             Self::Attachment => 447,
+            Self::NoToken => 448,
         }
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use keepwell_client::{
-    Cancel, Client, ClientOptions, Conflict, FhirClient, FhirServer, Progress, Report, Resolution,
-    SearchError, SyncExtension, Writes,
+    Client, ClientOptions, Conflict, DeviceSync, FhirClient, FhirServer, Report, Resolution, SearchError,
+    SyncExtension, Writes,
 };
 use keepwell_protocol::Secret;
 use keepwell_store::Store;
@@ -68,7 +68,7 @@ fn attach(context: &Context, args: &EnrolArgs, address: &str) -> Result<()> {
         WritesArg::Consented => Writes::Consented,
     };
     with_store(context, |store, sync| {
-        fhir_client(context, store, sync)?.attach(&server)?;
+        FhirClient::new(store, sync, ClientOptions::new(context.actor()?)).attach(&server)?;
         context.out.show(
             || json!({ "fhir": address }),
             |out| writeln!(out, "This store syncs with {address}. `keepwell sync` sends and fetches."),
@@ -77,42 +77,22 @@ fn attach(context: &Context, args: &EnrolArgs, address: &str) -> Result<()> {
 }
 
 pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
-    with_store(context, |store, sync| {
-        let client = client(context, store.clone(), sync.clone())?;
-        if client.status()?.fhir_server.is_none() {
-            return sync_enrolled(context, args, &client);
-        }
-        let client = fhir_client(context, store, sync)?;
+    with_store(context, |store, extension| {
+        let sync = DeviceSync::new(store, extension, ClientOptions::new(context.actor()?));
         if args.watch {
-            return Ok(client.watch(&Cancel::default())?);
+            sync.start()?;
+            while sync.is_running() {
+                std::thread::sleep(LOOK);
+            }
+            return Ok(sync.stop()?);
         }
-        let report = with_bar(|progress| client.sync(&Cancel::default(), progress))?;
-        show_report(context, &report, client.status()?.conflicts)
+        let bar = crate::progress::bar("syncing", None);
+        let report = sync.round(&mut |progress, _| {
+            bar.set_message(format!("{} rows, {}", grouped(progress.rows), size(progress.received_bytes)));
+        });
+        bar.finish_and_clear();
+        show_report(context, &report?, sync.client().status()?.conflicts)
     })
-}
-
-fn sync_enrolled(context: &Context, args: &SyncArgs, client: &Client) -> Result<()> {
-    if args.watch {
-        let background = client.start()?;
-        while !background.is_over() {
-            std::thread::sleep(LOOK);
-        }
-        return Ok(background.stop()?);
-    }
-    let report = with_bar(|progress| client.sync(&Cancel::default(), progress))?;
-    show_report(context, &report, client.status()?.conflicts)
-}
-
-/// Syncs, and shows how far it is.
-fn with_bar<E>(
-    sync: impl FnOnce(&mut dyn FnMut(&Progress)) -> std::result::Result<Report, E>,
-) -> std::result::Result<Report, E> {
-    let bar = crate::progress::bar("syncing", None);
-    let report = sync(&mut |progress| {
-        bar.set_message(format!("{} rows, {}", grouped(progress.rows), size(progress.received_bytes)));
-    });
-    bar.finish_and_clear();
-    report
 }
 
 fn show_report(context: &Context, report: &Report, conflicts: u64) -> Result<()> {
@@ -307,10 +287,6 @@ fn with_client(context: &Context, work: impl FnOnce(&Client) -> Result<()>) -> R
 
 fn client(context: &Context, store: Store, sync: SyncExtension) -> Result<Client> {
     Ok(Client::new(store, sync, ClientOptions::new(context.actor()?)))
-}
-
-fn fhir_client(context: &Context, store: Store, sync: SyncExtension) -> Result<FhirClient> {
-    Ok(FhirClient::new(store, sync, ClientOptions::new(context.actor()?)))
 }
 
 /// Runs `work` with the store, then closes it.

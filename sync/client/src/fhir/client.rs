@@ -1,14 +1,16 @@
 //! Sync of one store with a plain FHIR server.
 
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
-use keepwell_engine::Report;
+use keepwell_engine::{Policy, Report};
 use keepwell_plain::Event;
 use keepwell_store::audit::Action;
 use keepwell_store::{Session, Store};
 
 use super::driver::FhirDriver;
 use super::record::FhirServer;
+use super::tokens::{TokenProvider, Tokens};
+use crate::background::Background;
 use crate::client::ClientOptions;
 use crate::conflicts::{self, Conflict, Resolution};
 use crate::control::{Cancel, Progress};
@@ -25,13 +27,14 @@ pub struct FhirClient {
     extension: SyncExtension,
     options: ClientOptions,
     driver: Arc<Mutex<Option<FhirDriver>>>,
+    tokens: Tokens,
 }
 
 impl FhirClient {
-    /// A client of a store that was opened with this extension. The policy of the options does not count here.
+    /// A client of a store that was opened with this extension.
     #[must_use]
     pub fn new(store: Store, extension: SyncExtension, options: ClientOptions) -> Self {
-        Self { store, extension, options, driver: Arc::default() }
+        Self { store, extension, options, driver: Arc::default(), tokens: Tokens::default() }
     }
 
     /// Syncs with this server from now on. What is in the store already is sent too. A server that was attached before
@@ -39,9 +42,10 @@ impl FhirClient {
     ///
     /// # Errors
     /// [`Error::AlreadyEnrolled`]: with a server of Keepwell, or with another address. [`Error::Connection`]: the
-    /// address or the authorities cannot be used. [`Error::Store`].
+    /// address or the authorities cannot be used. [`Error::InUse`], [`Error::Store`].
     pub fn attach(&self, server: &FhirServer) -> Result<()> {
         server.settings()?;
+        let mut place = self.idle()?;
         self.session()?.transaction(Action::SyncAccess, None, |transaction| -> Result<()> {
             let tables = Tables::new(transaction.connection());
             let known = tables.setting(FHIR)?.map(|record| FhirServer::read(&record)).transpose()?;
@@ -51,10 +55,24 @@ impl FhirClient {
             }
             Ok(tables.set_setting(FHIR, &server.write())?)
         })?;
-        self.with_place(|place| {
-            *place = None;
-            Ok(())
-        })
+        *place = None;
+        Ok(())
+    }
+
+    /// Whether a server was attached.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn is_attached(&self) -> Result<bool> {
+        self.session()?
+            .view(Action::SyncSend, None, |view| Ok(Tables::new(view.connection()).setting(FHIR)?.is_some()))
+    }
+
+    /// Asks `provider` for tokens from now on: when there is none yet, and when the server refused the last one. It goes
+    /// before the token that is kept with the server, which counts again when there is no provider. It is not kept: an
+    /// app sets it each time it starts.
+    pub fn set_token_provider(&self, provider: Option<Arc<dyn TokenProvider>>) {
+        self.tokens.provide(provider);
     }
 
     /// Sends what waits and fetches what is new, until there is nothing more or the server cannot be reached; the
@@ -69,26 +87,25 @@ impl FhirClient {
         })
     }
 
-    /// Syncs when something is saved, and from time to time, until `cancel` says otherwise. Blocks; a wait ends with
-    /// the next save, or with the time that the engine set.
+    /// Syncs on a thread of its own from now on: when something is saved, and from time to time. Nothing is metered
+    /// here: attachments are inside of resources.
     ///
     /// # Errors
-    /// As [`Self::sync`]; that it was cancelled is none.
-    pub fn watch(&self, cancel: &Cancel) -> Result<()> {
-        let signal = self.extension.signal().clone();
-        let done = self.with_driver(|driver| {
-            let mut event = Event::SyncNow;
-            while !cancel.is_cancelled() {
-                driver.round(event, cancel, &mut |_| ())?;
-                driver.wait(&signal);
-                event = if signal.take() & EDITED == 0 { Event::Tick } else { Event::Edited };
-            }
-            Ok(())
-        });
-        match done {
-            Err(Error::Cancelled) => Ok(()),
-            done => done,
-        }
+    /// As [`Self::sync`].
+    pub fn start(&self) -> Result<Background> {
+        self.start_with(self.options.policy)
+    }
+
+    pub(crate) fn start_with(&self, policy: Policy) -> Result<Background> {
+        self.with_driver(|_| Ok(()))?;
+        let (client, signal) = (self.clone(), self.extension.signal().clone());
+        Background::start(signal, policy, move |watched| client.with_driver(|driver| driver.follow(watched)))
+    }
+
+    /// Whoever syncs next reads again what is kept of the server.
+    pub(crate) fn forget(&self) -> Result<()> {
+        *self.idle()? = None;
+        Ok(())
     }
 
     /// How it stands.
@@ -119,24 +136,24 @@ impl FhirClient {
     }
 
     fn with_driver<T>(&self, work: impl FnOnce(&mut FhirDriver) -> Result<T>) -> Result<T> {
-        self.with_place(|place| {
-            let mut driver = match place.take() {
-                Some(driver) => driver,
-                None => FhirDriver::open(self.session()?, self.options.clock.clone())?,
-            };
-            let done = work(&mut driver);
-            // With the store, its session ends; the next call begins another one.
-            if !matches!(done, Err(Error::Store(_))) {
-                *place = Some(driver);
-            }
-            done
-        })
+        let mut place = self.idle()?;
+        let mut driver = match place.take() {
+            Some(driver) => driver,
+            None => FhirDriver::open(self.session()?, self.options.clock.clone(), self.tokens.clone())?,
+        };
+        let done = work(&mut driver);
+        // With the store, its session ends; the next call begins another one.
+        if !matches!(done, Err(Error::Store(_))) {
+            *place = Some(driver);
+        }
+        done
     }
 
-    fn with_place<T>(&self, work: impl FnOnce(&mut Option<FhirDriver>) -> Result<T>) -> Result<T> {
+    /// The driver's place, while nobody is at work with it.
+    fn idle(&self) -> Result<MutexGuard<'_, Option<FhirDriver>>> {
         match self.driver.try_lock() {
-            Ok(mut place) => work(&mut place),
-            Err(TryLockError::Poisoned(poisoned)) => work(&mut poisoned.into_inner()),
+            Ok(place) => Ok(place),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => Err(Error::InUse),
         }
     }

@@ -14,12 +14,17 @@ use keepwell_store::vault::Clock;
 
 use super::http::FhirHttp;
 use super::record::FhirServer;
+use super::tokens::Tokens;
+use crate::background::Watched;
 use crate::control::{Cancel, Progress};
 use crate::driver::{adopt, progress_of, random};
 use crate::error::{Error, Result};
 use crate::replica::StoreReplica;
-use crate::signal::Signal;
+use crate::signal::{EDITED, ONLINE, POLICY, SYNC};
 use crate::tables::{FHIR, MET, Tables};
+
+/// How long the server is left alone in the background, if nothing is saved: 15 minutes.
+const BACKGROUND_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// The engine at work on one store.
 pub(super) struct FhirDriver {
@@ -36,7 +41,7 @@ impl FhirDriver {
     ///
     /// # Errors
     /// [`Error::NotEnrolled`], and those of the store.
-    pub(super) fn open(session: Session, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(super) fn open(session: Session, clock: Arc<dyn Clock>, tokens: Tokens) -> Result<Self> {
         let (server, local) = session.view(Action::SyncSend, None, |view| -> Result<_> {
             let tables = Tables::new(view.connection());
             let record = tables.setting(FHIR)?.ok_or(Error::NotEnrolled)?;
@@ -47,7 +52,7 @@ impl FhirDriver {
             local: local.into_iter().collect(),
             ..Settings::new(server.base(), server.searches.clone())
         };
-        let http = FhirHttp::new(&server)?;
+        let http = FhirHttp::new(&server, tokens)?;
         adopt(&session)?;
         Ok(Self { session, engine: Engine::new(settings), clock, http, ask: None })
     }
@@ -68,23 +73,58 @@ impl FhirDriver {
     ) -> Result<()> {
         self.handle(first)?;
         while let Some(Ask { ticket, request }) = self.ask.take() {
-            if cancel.is_cancelled() {
-                // What was asked for is forgotten; everything that was decided is on disk.
-                self.engine = Engine::new(self.engine.settings().clone());
-                return Err(Error::Cancelled);
-            }
             let (answer, traffic) = self.http.exchange(&request, cancel);
             self.handle(Event::Answer { ticket, answer, traffic })?;
             progress(&progress_of(self.engine.report()));
+            if cancel.is_cancelled() {
+                // What was asked for is forgotten; everything that was decided is on disk.
+                self.engine = Engine::new(self.engine.settings().clone());
+                self.ask = None;
+                return Err(Error::Cancelled);
+            }
         }
         Ok(())
     }
 
-    /// Waits until something is saved, or the engine wants to come back.
-    pub(super) fn wait(&self, signal: &Signal) {
+    /// Syncs until it is told to stop: when something is saved, when somebody asks, when the engine wants to come back.
+    ///
+    /// # Errors
+    /// As [`Self::round`].
+    pub(super) fn follow(&mut self, watched: &Watched) -> Result<()> {
+        let mut wanted = SYNC;
+        loop {
+            let raised = wanted | watched.signal.take();
+            // The signal may be that of a thread before this one, which was stopped while it waited for an answer.
+            if watched.cancel.is_cancelled() {
+                return Ok(());
+            }
+            let policy = watched.policy();
+            let mut timeout = None;
+            if policy.is_paused {
+                wanted = raised & !POLICY;
+            } else {
+                wanted = 0;
+                let event = match raised {
+                    raised if raised & (SYNC | ONLINE) != 0 => Event::SyncNow,
+                    raised if raised & EDITED != 0 => Event::Edited,
+                    _ => Event::Tick,
+                };
+                let done = self.round(event, &watched.cancel, &mut |_| ());
+                watched.tell(self.report(), self.engine.stopped_at());
+                done?;
+                timeout = self.wakes_in();
+                if policy.is_background {
+                    timeout = timeout.map(|timeout| timeout.max(BACKGROUND_WAIT));
+                }
+            }
+            self.http.wait(timeout, &watched.signal);
+        }
+    }
+
+    /// When the engine wants to come back by itself.
+    fn wakes_in(&self) -> Option<Duration> {
         let now_ms = self.now().ms;
-        let wait_ms = self.engine.wake_at_ms().map_or(u64::MAX, |at_ms| at_ms.saturating_sub(now_ms));
-        self.http.wait(Duration::from_millis(wait_ms), signal);
+        self.engine.wake_at_ms().map(|at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)))
     }
 
     /// Takes note of an event in one transaction.

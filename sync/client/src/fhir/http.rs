@@ -11,12 +11,13 @@ use hyper::{Method as HttpMethod, Request as HttpRequest};
 use jiff::fmt::rfc2822::DateTimeParser;
 use keepwell_engine::Traffic;
 use keepwell_fhir::Instant;
-use keepwell_plain::{Answer, Method, Reply, Request};
+use keepwell_plain::{Answer, Method, Problem, Reply, Request};
+use keepwell_protocol::Secret;
 use keepwell_tls::{HttpClient, HttpLimits};
 use tokio::runtime::Runtime;
-use zeroize::Zeroizing;
 
 use super::record::FhirServer;
+use super::tokens::Tokens;
 use crate::control::Cancel;
 use crate::error::Result;
 use crate::http::{CANCELLED, head_bytes};
@@ -32,7 +33,9 @@ pub(super) struct FhirHttp {
     client: HttpClient,
     /// The path of the server's address, without a slash at its end.
     path: String,
-    token: Option<Zeroizing<String>>,
+    /// The token that is kept with the server.
+    token: Option<Secret>,
+    tokens: Tokens,
 }
 
 impl FhirHttp {
@@ -40,38 +43,52 @@ impl FhirHttp {
     ///
     /// # Errors
     /// [`crate::Error::Connection`] when its address or its authorities cannot be used.
-    pub(super) fn new(server: &FhirServer) -> Result<Self> {
+    pub(super) fn new(server: &FhirServer, tokens: Tokens) -> Result<Self> {
         let (settings, address, path) = server.settings()?;
         let client = HttpClient::unpinned(&settings, address, HttpLimits::default())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| keepwell_tls::Error::of_connection(&error))?;
-        let token = server.token.as_ref().map(|token| Zeroizing::new(format!("Bearer {}", token.reveal())));
-        Ok(Self { runtime, client, path, token })
+        Ok(Self { runtime, client, path, token: server.token.clone(), tokens })
     }
 
-    /// Carries out a request. A failure is an answer too.
+    /// Carries out a request. A failure is an answer too. Where an app gives the tokens, one that is refused is replaced
+    /// once: what met a 401 was not carried out.
     pub(super) fn exchange(&self, request: &Request, cancel: &Cancel) -> (Answer, Traffic) {
         let mut traffic = Traffic::default();
-        let answer = self.runtime.block_on(async {
-            tokio::select! {
-                answer = self.carry_out(request, &mut traffic) => Some(answer),
-                () = cancel.cancelled() => None,
-            }
-        });
-        let answer = match answer {
-            Some(Ok(reply)) => Answer::Reply(reply),
-            Some(Err(error)) => Answer::Failed { code: error.code() },
-            None => Answer::Failed { code: CANCELLED },
-        };
+        let mut answer = self.attempt(request, false, cancel, &mut traffic);
+        let is_refused = matches!(&answer, Answer::Reply(reply) if reply.status == 401);
+        if is_refused && self.tokens.are_provided() && !cancel.is_cancelled() {
+            answer = self.attempt(request, true, cancel, &mut traffic);
+        }
         (answer, traffic)
     }
 
-    /// Waits until `signal` is raised or `timeout` is over.
-    pub(super) fn wait(&self, timeout: Duration, signal: &Signal) {
-        self.runtime.block_on(async {
+    fn attempt(&self, request: &Request, is_refused: bool, cancel: &Cancel, traffic: &mut Traffic) -> Answer {
+        let Ok(bearer) = self.tokens.bearer(self.token.as_ref(), is_refused) else {
+            return Answer::Failed { code: Problem::NoToken.code() };
+        };
+        let answer = self.runtime.block_on(async {
             tokio::select! {
-                () = signal.raised() => {}
-                () = tokio::time::sleep(timeout) => {}
+                answer = self.carry_out(request, bearer, traffic) => Some(answer),
+                () = cancel.cancelled() => None,
+            }
+        });
+        match answer {
+            Some(Ok(reply)) => Answer::Reply(reply),
+            Some(Err(error)) => Answer::Failed { code: error.code() },
+            None => Answer::Failed { code: CANCELLED },
+        }
+    }
+
+    /// Waits until `signal` is raised or `timeout`, if there is one, is over.
+    pub(super) fn wait(&self, timeout: Option<Duration>, signal: &Signal) {
+        self.runtime.block_on(async {
+            match timeout {
+                None => signal.raised().await,
+                Some(timeout) => {
+                    // That nothing was raised is what it waited for.
+                    let _ = tokio::time::timeout(timeout, signal.raised()).await;
+                }
             }
         });
     }
@@ -79,9 +96,10 @@ impl FhirHttp {
     async fn carry_out(
         &self,
         request: &Request,
+        bearer: Option<HeaderValue>,
         traffic: &mut Traffic,
     ) -> std::result::Result<Reply, keepwell_tls::Error> {
-        let http = self.http(request).ok_or(keepwell_tls::Error::Address)?;
+        let http = self.http(request, bearer).ok_or(keepwell_tls::Error::Address)?;
         let line = http.method().as_str().len() + http.uri().path().len();
         traffic.sent += (line + head_bytes(http.headers()) + http.body().len()) as u64;
         let response = self.client.send(http).await?;
@@ -102,7 +120,7 @@ impl FhirHttp {
     }
 
     /// The request as one of HTTP; none if it has characters that none has.
-    fn http(&self, request: &Request) -> Option<HttpRequest<Bytes>> {
+    fn http(&self, request: &Request, bearer: Option<HeaderValue>) -> Option<HttpRequest<Bytes>> {
         let method = match request.method {
             Method::Get => HttpMethod::GET,
             Method::Post => HttpMethod::POST,
@@ -112,10 +130,8 @@ impl FhirHttp {
         let slash = if request.target.starts_with('?') && !self.path.is_empty() { "" } else { "/" };
         let target = format!("{}{slash}{}", self.path, request.target);
         let mut builder = HttpRequest::builder().method(method).uri(target).header(ACCEPT, FHIR_JSON);
-        if let Some(token) = &self.token {
-            let mut value = HeaderValue::from_str(token).ok()?;
-            value.set_sensitive(true);
-            builder = builder.header(AUTHORIZATION, value);
+        if let Some(bearer) = bearer {
+            builder = builder.header(AUTHORIZATION, bearer);
         }
         if let Some(version) = &request.if_match {
             builder = builder.header(IF_MATCH, format!("W/\"{version}\""));

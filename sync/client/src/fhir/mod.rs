@@ -5,7 +5,9 @@ mod driver;
 mod http;
 mod record;
 mod replica;
+mod tokens;
 
 pub use client::FhirClient;
 pub use record::FhirServer;
 pub(crate) use record::address_of;
+pub use tokens::TokenProvider;
