@@ -22,8 +22,9 @@ class CallCost {
             repeat(100) { session.update("Patient", "p$it", patient2k(it)) }
             val long = "Patient?_id=" + "y".repeat(64).plus(",").repeat(31) + "z"
             median("read", 5_000) { session.read("Patient", "p${it % 100}") }
-            median("hand-over", 5_000) { session.search(long) }
-            median("page", 500) { check(session.search("Patient?_count=100").entries.size == 100) }
+            median("hand-over", 5_000) { session.searchBundle(long) }
+            median("page", 500) { session.searchBundle("Patient?_count=100") }
+            median("records", 500) { check(session.search("Patient?_count=100").entries.size == 100) }
         }
     }
 }

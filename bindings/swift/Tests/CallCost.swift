@@ -28,7 +28,8 @@ struct CallCost {
         for id in 0..<100 { _ = try session.update(resourceType: "Patient", id: "p\(id)", body: patient(id)) }
         let long = "Patient?_id=" + String(repeating: String(repeating: "y", count: 64) + ",", count: 31) + "z"
         try median("read", 5_000) { _ = try session.read(resourceType: "Patient", id: "p\($0 % 100)") }
-        try median("hand-over", 5_000) { _ in _ = try session.search(url: long) }
-        try median("page", 500) { _ in _ = try session.search(url: "Patient?_count=100") }
+        try median("hand-over", 5_000) { _ in _ = try session.searchBundle(url: long) }
+        try median("page", 500) { _ in _ = try session.searchBundle(url: "Patient?_count=100") }
+        try median("records", 500) { _ in _ = try session.search(url: "Patient?_count=100") }
     }
 }

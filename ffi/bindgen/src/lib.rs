@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod swift;
+
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -74,7 +76,11 @@ pub fn generate(language: Language, library: &Path, out: &Path) -> Result<(), Er
         format: false,
         ..GenerateOptions::default()
     };
-    generate_with_bindgen_paths(options, BindgenPaths::default()).map_err(failed)
+    generate_with_bindgen_paths(options, BindgenPaths::default()).map_err(failed)?;
+    match language {
+        Language::Kotlin => Ok(()),
+        Language::Swift => swift::read_in_place(out),
+    }
 }
 
 /// Everything that an app can call in a library, or is called at.

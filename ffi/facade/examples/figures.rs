@@ -2,7 +2,7 @@
 //! long it takes to load and to open a store.
 //!
 //! `cargo run --release -p keepwell-facade --example figures`, after `.ci/toolchains`. Medians. A read returns a
-//! resource of 2 KB, a hand-over takes a text of 2 KB, a page is one of 100 such resources.
+//! resource of 2 KB, a hand-over takes a text of 2 KB, a page is one of 100 such resources: as a Bundle, and as records.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 #![allow(clippy::print_stdout, reason = "it prints its figures")]
@@ -55,11 +55,13 @@ fn rust(folder: &Path) -> Vec<(&'static str, f64)> {
         );
         session.update(kind, &format!("p{id}"), body.as_bytes(), Precondition::None).unwrap();
     }
+    let bundle = |url: &str| drop(session.search(url).unwrap().to_bundle());
     let long = format!("Patient?_id={}z", format!("{},", "y".repeat(64)).repeat(31));
     vec![
         ("read", median(CALLS, |round| drop(session.read(kind, &format!("p{}", round % 100)).unwrap()))),
-        ("hand-over", median(CALLS, |_| drop(session.search(&long).unwrap()))),
-        ("page", median(PAGES, |_| drop(session.search("Patient?_count=100").unwrap()))),
+        ("hand-over", median(CALLS, |_| bundle(&long))),
+        ("page", median(PAGES, |_| bundle("Patient?_count=100"))),
+        ("records", median(PAGES, |_| drop(session.search("Patient?_count=100").unwrap()))),
     ]
 }
 
