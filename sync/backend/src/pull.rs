@@ -10,7 +10,7 @@ use keepwell_protocol::limits::{OUTCOMES_BYTES, OUTCOMES_MAX, PULL_ROWS_MAX};
 use keepwell_protocol::{
     CursorError, Delta, DeltaRow, Document as _, Generation, Grant, Horizon, Hydration, Part, Position,
     PullEnd, PullHead, PullItem, PullReply, PullRequest, Refusal, Row, RowState, Scope, ScopeDigest,
-    ScopeSet, Sequence,
+    ScopeSet, Sequence, Settlement,
 };
 
 use crate::access::Held;
@@ -138,7 +138,8 @@ fn outcomes(
         }
         room = room.saturating_sub(bytes);
         count += 1;
-        page(Part::Item(PullItem::Outcome(settlement)));
+        let line = Some(decided.line.into());
+        page(Part::Item(PullItem::Outcome(Settlement { line, ..settlement })));
     }
     Ok(count)
 }

@@ -51,11 +51,11 @@ pub(crate) fn push(
                 break;
             }
             Told::NeedFull(sequence) => {
-                reply.push(Settlement { sequence, outcome: Outcome::NeedFull });
+                reply.push(Settlement { sequence, line: None, outcome: Outcome::NeedFull });
                 break;
             }
             Told::NeedBlob(sequence) => {
-                reply.push(Settlement { sequence, outcome: Outcome::NeedBlob });
+                reply.push(Settlement { sequence, line: None, outcome: Outcome::NeedBlob });
                 break;
             }
             Told::Outcomes(settlements) => settlements,
@@ -403,7 +403,7 @@ impl Decider<'_> {
             sequence,
             line: candidate.frozen.hash(),
             key: candidate.mutation.key.clone(),
-            settlement: Settlement { sequence, outcome }.to_bytes(),
+            settlement: Settlement { sequence, line: None, outcome }.to_bytes(),
         };
         let told = tell(self.tenant, self.device, &decided)?;
         self.tenant.keep_decided(&self.device.id, self.incarnation, decided)?;

@@ -40,6 +40,8 @@ pub enum Defect {
     ForgetsLosing,
     /// Outcomes in a page are settled behind its rows.
     SettlesLate,
+    /// Outcomes in a page are used without looking whether they are of the lines that were sent.
+    TrustsOutcomes,
     /// Members of an atomic group are sent as if they were none.
     BreaksGroups,
     /// A row whose body is told against one that is not here is left out, instead of being asked for whole.
@@ -67,6 +69,7 @@ impl Defect {
         Self::IgnoresEpochs,
         Self::ForgetsLosing,
         Self::SettlesLate,
+        Self::TrustsOutcomes,
         Self::BreaksGroups,
         Self::SkipsUnreadableRows,
     ];

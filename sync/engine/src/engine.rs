@@ -272,7 +272,14 @@ impl Engine {
                 self.flights.push = None;
                 let is_own = incarnation == turn.state.incarnation || Defect::KeepsIncarnation.is_on();
                 if is_own && turn.hears_of(head.epoch) {
+                    if turn.is_overtaken(head.last_seq) {
+                        return turn.begin_incarnation();
+                    }
+                    let is_forgotten = fault.is_none() && turn.is_forgotten(head.last_seq, &settlements)?;
                     settlements.into_iter().try_for_each(|settlement| turn.settle(settlement))?;
+                    if is_forgotten {
+                        turn.begin_incarnation()?;
+                    }
                     self.push_max = (self.push_max * 2).min(limits::MUTATIONS_MAX);
                 }
                 match fault {

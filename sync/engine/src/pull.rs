@@ -71,6 +71,10 @@ impl<R: Replica> Turn<'_, R> {
             return Ok(Page::More);
         }
         let Some((rows, outcomes)) = self.read(items)? else { return Ok(Page::Unreadable) };
+        if self.is_overtaken(head.last_seq) || !self.are_own(&outcomes)? {
+            self.begin_incarnation()?;
+            return Ok(Page::Discarded);
+        }
         self.state.clock = self.state.clock.max(head.clock);
         let round = self.state.round;
         let is_unknown = matches!(end, Err(Error::UnknownOutcome | Error::UnknownRowState));
@@ -120,6 +124,17 @@ impl<R: Replica> Turn<'_, R> {
             }
         }
         Ok(Some((rows, outcomes)))
+    }
+
+    /// Whether these are of lines that were sent from here: not so if the database went back and was not told.
+    fn are_own(&mut self, outcomes: &[Settlement]) -> Result<bool, R::Error> {
+        for Settlement { sequence, line, .. } in outcomes {
+            let frozen = self.replica.mutation(*sequence)?;
+            if frozen.is_some_and(|frozen| *line != Some(frozen.hash().into())) {
+                return Ok(Defect::TrustsOutcomes.is_on() || Defect::KeepsIncarnation.is_on());
+            }
+        }
+        Ok(true)
     }
 
     /// A row with its body, which is made of what the server had before.
@@ -255,7 +270,8 @@ impl<R: Replica> Turn<'_, R> {
     /// have taken resources away that are still in the page's digests.
     fn is_ahead(&mut self, decided: Sequence) -> Result<bool, R::Error> {
         let numbered = self.state.next.get().saturating_sub(decided.get() + 1);
-        let open = self.replica.mutations(decided, limits::MUTATIONS_MAX)?;
+        let Some(first) = decided.next() else { return Ok(false) };
+        let open = self.replica.mutations(first, limits::MUTATIONS_MAX)?;
         Ok((open.len() as u64) < numbered)
     }
 

@@ -2,7 +2,7 @@
 
 use keepwell_merge::Merger;
 use keepwell_protocol::{
-    Body, Epoch, Hash, Id, Incarnation, ParkKind, Position, ResourceKey, Scope, Sequence, Version,
+    Body, Epoch, Hash, Id, Incarnation, ParkKind, Position, ResourceKey, Scope, Sequence, Settlement, Version,
 };
 
 use crate::defect::Defect;
@@ -168,6 +168,21 @@ impl<R: Replica> Turn<'_, R> {
         }
         // Its scopes may have been lost while it was in flight.
         waiting_again.iter().try_for_each(|key| self.recheck(key))
+    }
+
+    /// Whether the server has decided a number that was not given here: by another life of this database, which was restored
+    /// and not told so.
+    pub(crate) fn is_overtaken(&self, decided: Sequence) -> bool {
+        decided >= self.state.next && !Defect::KeepsIncarnation.is_on()
+    }
+
+    /// Whether the server has decided the first of what it was sent and does not tell how in its answer to that push: it has
+    /// forgotten it, since another life of this database had read it. What an answer has no room for comes behind the first.
+    pub(crate) fn is_forgotten(&mut self, decided: Sequence, told: &[Settlement]) -> Result<bool, R::Error> {
+        let lowest = self.replica.mutations(Sequence::ZERO, 1)?;
+        let Some(lowest) = lowest.first().map(|frozen| frozen.mutation().sequence) else { return Ok(false) };
+        let is_told = told.first().is_some_and(|told| told.sequence <= lowest);
+        Ok(lowest <= decided && !is_told && !Defect::KeepsIncarnation.is_on())
     }
 
     /// Everything is fetched anew. With `is_other_history`, nothing that is known is comparable any more.

@@ -1,4 +1,5 @@
-//! Answers that overtake each other: what came late, or before anything was pulled, changes nothing that is newer.
+//! Answers that overtake each other, or that are to another life of the device: what came late, or before anything was
+//! pulled, changes nothing that is newer.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +9,8 @@ use keepwell_engine::{
 };
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Body, Digest, Epoch, Generation, Grant, Member, Outcome, ParkReason, Position, PullEnd, PullHead,
-    PullItem, PullRequest, PushReplyHead, ResourceKey, Row, RowState, Scope, ScopeDigest, Sequence,
+    Body, Digest, Epoch, Generation, Grant, Incarnation, Member, Outcome, ParkReason, Position, PullEnd,
+    PullHead, PullItem, PullRequest, PushReplyHead, ResourceKey, Row, RowState, Scope, ScopeDigest, Sequence,
     Settlement, Version,
 };
 
@@ -124,11 +125,30 @@ impl Device {
         self.tell(Event::Answer { ticket, answer, traffic: Traffic::default() });
     }
 
+    /// The database is that of an earlier moment, and nothing says so: another process opens it.
+    fn go_back(&mut self, replica: MemoryReplica) {
+        (self.replica, self.engine) = (replica, Engine::new(Settings::default()));
+        (self.pull, self.push) = (None, None);
+    }
+
+    /// The incarnation in which it asks now.
+    fn incarnation(&mut self) -> Incarnation {
+        self.tell(Event::SyncNow);
+        self.pull.as_ref().expect("a pull is under way").1.incarnation
+    }
+
+    /// What a page tells of a mutation in flight.
+    fn told(&mut self, number: u64, outcome: Outcome) -> PullItem {
+        let Ok(frozen) = self.replica.mutation(sequence(number));
+        let line = frozen.map(|frozen| frozen.hash().into());
+        PullItem::Outcome(Settlement { sequence: sequence(number), line, outcome })
+    }
+
     /// What became of the mutation in flight.
     fn outcome(&mut self, number: u64, outcome: Outcome) {
         let (ticket, _) = self.push.take().expect("a push is under way");
         let head = PushReplyHead { epoch: EPOCH, last_seq: sequence(number) };
-        let settlements = vec![Settlement { sequence: sequence(number), outcome }];
+        let settlements = vec![Settlement { sequence: sequence(number), line: None, outcome }];
         self.answer(ticket, Answer::Push { head, settlements, fault: None });
     }
 
@@ -136,6 +156,19 @@ impl Device {
         &mut self,
         grants: Option<Vec<Grant>>,
         rows: Vec<Row>,
+        upto: u64,
+        decided: u64,
+        more: bool,
+        digests: Vec<ScopeDigest>,
+    ) {
+        let items = rows.into_iter().map(PullItem::Row).collect();
+        self.page_of(grants, items, upto, decided, more, digests);
+    }
+
+    fn page_of(
+        &mut self,
+        grants: Option<Vec<Grant>>,
+        items: Vec<PullItem>,
         upto: u64,
         decided: u64,
         more: bool,
@@ -149,8 +182,7 @@ impl Device {
             last_seq: sequence(decided),
             grants,
         };
-        let end = PullEnd { n: rows.len() as u64, upto: position(upto), more, digests, next_ms: 1 };
-        let items = rows.into_iter().map(PullItem::Row).collect();
+        let end = PullEnd { n: items.len() as u64, upto: position(upto), more, digests, next_ms: 1 };
         self.answer(ticket, Answer::Pull { head, items, end: Ok(end) });
     }
 
@@ -225,6 +257,62 @@ fn a_page_from_before_an_outcome_is_not_compared_with_what_the_outcome_took_away
     let digest = ScopeDigest::new(scope(), Digest::of(&[member("a"), member("b")]));
     device.page(None, Vec::new(), 6, 1, false, vec![digest]);
     assert_eq!(device.engine.report().diverged, 1, "and is compared");
+}
+
+#[test]
+fn an_outcome_in_a_page_settles_the_line_that_it_names() {
+    let mut device = Device::with_scope(vec![row(2, "a", 1, RowState::In(body("a", 1)))]);
+    device.save("a", 2);
+    device.tell(Event::SyncNow);
+    let told = device.told(1, Outcome::Applied { version: version(2), position: position(4) });
+    device.page_of(None, vec![told], 4, 1, false, Vec::new());
+    assert!(device.replica.bases().next().is_none(), "the server has it");
+}
+
+#[test]
+fn an_outcome_in_a_page_of_another_line_is_of_another_life() {
+    let rows = ["a", "b"].map(|id| row(2, id, 1, RowState::In(body(id, 1))));
+    let mut device = Device::with_scope(rows.to_vec());
+    device.save("a", 2);
+    device.tell(Event::Edited);
+    let backup = device.replica.clone();
+    device.outcome(1, Outcome::Applied { version: version(2), position: position(4) });
+    device.save("b", 2);
+    device.tell(Event::Edited);
+    let told = device.told(2, Outcome::Applied { version: version(2), position: position(5) });
+    let first = device.incarnation();
+    device.go_back(backup);
+    device.tell(Event::SyncNow);
+    device.save("b", 3);
+    // This number was given in both lives, and to the same edit; the next one was not.
+    device.outcome(1, Outcome::Applied { version: version(2), position: position(4) });
+    device.page_of(None, vec![told], 5, 2, false, Vec::new());
+    assert_ne!(device.incarnation(), first);
+    assert!(device.replica.bases().next().is_some(), "the server has not heard of the edit");
+    assert_eq!(device.content("b"), Some(body("b", 3)));
+}
+
+#[test]
+fn numbers_that_were_not_given_here_are_of_another_life() {
+    let mut device = Device::with_scope(Vec::new());
+    let first = device.incarnation();
+    device.page(None, Vec::new(), 4, 2, false, Vec::new());
+    assert_ne!(device.incarnation(), first);
+}
+
+#[test]
+fn an_outcome_that_the_server_has_forgotten_is_not_waited_for() {
+    let mut device = Device::new();
+    device.save("a", 1);
+    device.tell(Event::Edited);
+    let first = device.incarnation();
+    let (ticket, _) = device.push.take().expect("a push is under way");
+    let head = PushReplyHead { epoch: EPOCH, last_seq: sequence(1) };
+    device.answer(ticket, Answer::Push { head, settlements: Vec::new(), fault: None });
+    assert!(device.push.is_some(), "it goes again");
+    // What was asked before is of no use any more.
+    device.page(None, Vec::new(), 1, 1, false, Vec::new());
+    assert_ne!(device.incarnation(), first);
 }
 
 #[test]

@@ -79,8 +79,8 @@ impl FromStr for Hash {
 
 as_text!(Hash);
 
-/// The first 64 bits of a hash, as 11 characters: tells the body that a delta was made against from any that may be at
-/// hand, in a third of the bytes. What comes of a delta has a checksum of its own.
+/// The first 64 bits of a hash, as 11 characters: tells the body that a delta was made against, or the line that was
+/// decided, from any that may be at hand, in a third of the bytes. What comes of a delta has a checksum of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct HashStart([u8; 8]);
 
@@ -88,8 +88,14 @@ impl HashStart {
     /// Of the hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
+        Hash::of(bytes).into()
+    }
+}
+
+impl From<Hash> for HashStart {
+    fn from(hash: Hash) -> Self {
         let mut start = [0; 8];
-        start.copy_from_slice(&Hash::of(bytes).0[..8]);
+        start.copy_from_slice(&hash.0[..8]);
         Self(start)
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::hash::HashStart;
 use crate::message::{read, write};
 use crate::number::{Position, Sequence, Version};
 use crate::row::{self, Row};
@@ -69,6 +70,9 @@ pub enum ParkReason {
 pub struct Settlement {
     /// Which mutation.
     pub sequence: Sequence,
+    /// In a page: the begin of the hash of the line that was decided. The answer to a push has none, since the server
+    /// compared the lines of the push.
+    pub line: Option<HashStart>,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -79,7 +83,7 @@ impl Settlement {
     /// # Errors
     /// [`Error::UnknownOutcome`], [`Error::UnknownRowState`], [`Error::Malformed`], [`Error::Contradiction`].
     pub fn from_bytes(line: &[u8]) -> Result<Self> {
-        let Line { seq: sequence, o, ver, pos, cur, why, issues } = read(line)?;
+        let Line { seq: sequence, h, o, ver, pos, cur, why, issues } = read(line)?;
         let current = cur.map(Row::from_line).transpose()?;
         let outcome = match o.as_str() {
             "applied" => Outcome::Applied {
@@ -94,7 +98,7 @@ impl Settlement {
             "need_blob" => Outcome::NeedBlob,
             _ => return Err(Error::UnknownOutcome),
         };
-        Ok(Self { sequence, outcome })
+        Ok(Self { sequence, line: h, outcome })
     }
 
     /// The line, without a line feed.
@@ -131,7 +135,7 @@ impl Settlement {
             Outcome::NeedFull => "need_full",
             Outcome::NeedBlob => "need_blob",
         };
-        write(&Line { seq: self.sequence, o: o.to_owned(), ver, pos, why, cur, issues }, out);
+        write(&Line { seq: self.sequence, h: self.line, o: o.to_owned(), ver, pos, why, cur, issues }, out);
     }
 }
 
@@ -139,6 +143,8 @@ impl Settlement {
 #[derive(Serialize, Deserialize)]
 struct Line {
     seq: Sequence,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    h: Option<HashStart>,
     o: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ver: Option<Version>,

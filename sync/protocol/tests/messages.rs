@@ -142,7 +142,8 @@ fn any_page() -> impl Strategy<Value = Vec<PullItem>> {
         let (mut number, mut place) = (0, 0);
         let outcomes = outcomes.into_iter().map(|(outcome, step)| {
             number += step;
-            PullItem::Outcome(Settlement { sequence: sequence(number), outcome })
+            let line = Some(HashStart::of(&[0]));
+            PullItem::Outcome(Settlement { sequence: sequence(number), line, outcome })
         });
         let rows = rows.into_iter().map(|(row, step)| {
             place += step;
@@ -209,7 +210,7 @@ proptest! {
 
     #[test]
     fn outcomes_are_kept_as_bytes(outcome in any_outcome()) {
-        let settlement = Settlement { sequence: sequence(1), outcome };
+        let settlement = Settlement { sequence: sequence(1), line: None, outcome };
         prop_assert_eq!(Settlement::from_bytes(&settlement.to_bytes()), Ok(settlement));
     }
 

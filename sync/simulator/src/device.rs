@@ -295,8 +295,13 @@ impl Device {
         Ok(())
     }
 
-    /// I10: what the server wrote as one is seen as one.
-    pub(crate) fn check_transactions(&mut self, transactions: &[Vec<(ResourceKey, Version)>]) -> Step {
+    /// I10: what the server wrote as one is seen as one. A device may not have heard yet that the server was restored, and
+    /// know versions that are not of its history.
+    pub(crate) fn check_transactions(
+        &mut self,
+        transactions: &[Vec<(ResourceKey, Version)>],
+        is_of_history: impl Fn(&ResourceKey, &Known) -> bool,
+    ) -> Step {
         let replica = &mut self.replica;
         let Ok(scopes) = replica.scopes();
         let complete: BTreeSet<_> =
@@ -311,14 +316,18 @@ impl Device {
                     && memberships.iter().all(|scope| complete.contains(scope));
                 // An outcome's row is shown at once, ahead of the checkpoint that its transaction belongs to.
                 let known = known.filter(|known| is_whole && !known.doubtful && known.unplaced.is_none());
-                seen.extend(known.map(|known| known.version >= *version));
+                seen.extend(known.map(|known| (key, known, *version)));
             }
-            if seen.contains(&true) && seen.contains(&false) {
-                let (id, key) = (&self.id, &transaction[0].0);
-                return Err(Violation::new(
-                    "I10",
-                    format!("{id} sees a part of what was written with {key}"),
-                ));
+            let is_part = |seen: &[(&ResourceKey, Known, Version)]| {
+                let there = seen.iter().filter(|(_, known, written)| known.version >= *written).count();
+                there > 0 && there < seen.len()
+            };
+            if is_part(&seen) {
+                seen.retain(|(key, known, _)| is_of_history(key, known));
+            }
+            if is_part(&seen) {
+                let detail = format!("{} sees a part of what was written as one: {seen:?}", self.id);
+                return Err(Violation::new("I10", detail));
             }
         }
         Ok(())

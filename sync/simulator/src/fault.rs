@@ -22,6 +22,19 @@ macro_rules! faults {
                 matches!(self, Self::PowerLoss | Self::ServerPowerLoss)
             }
 
+            /// Whether it is not played over real stores: they take nothing that is invalid, and notice only when an edit would
+            /// be sent that it was taken back.
+            #[must_use]
+            pub const fn needs_memory(self) -> bool {
+                matches!(self, Self::Invalid | Self::Undo)
+            }
+
+            /// Whether it happens beside the steps of a run, which without it are as they were before there was such a fault.
+            #[must_use]
+            pub const fn is_seldom(self) -> bool {
+                matches!(self, Self::HalfEdit | Self::Undo | Self::Rollback | Self::StrayRow)
+            }
+
             /// The fault with this word.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
@@ -70,6 +83,14 @@ faults! {
     Invalid "invalid";
     /// An edit goes to a patient whom the device does not hold.
     Foreign "foreign";
+    /// Another system edits one of two resources that were saved as one.
+    HalfEdit "half-edit";
+    /// A person puts back what was there before an edit that waits.
+    Undo "undo";
+    /// A device's database goes back to an earlier state, and nothing says so.
+    Rollback "rollback";
+    /// A page tells of a scope that was not asked for.
+    StrayRow "stray-row";
     /// A device with a real store dies in the middle of a transaction: the power fails, or it is killed.
     PowerLoss "power-loss";
     /// A server with a real store does.

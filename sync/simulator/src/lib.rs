@@ -9,6 +9,7 @@ mod network;
 mod observer;
 mod random;
 mod run;
+mod seldom;
 mod server;
 mod store_defect;
 mod stored;

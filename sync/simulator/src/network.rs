@@ -6,15 +6,19 @@ use keepwell_backend::Error as BackendError;
 use keepwell_engine::{Answer, Event, Failure, Request, Ticket, Traffic};
 use keepwell_protocol::{
     Body, Error, Frozen, Hello, Incarnation, Operation, Outcome, Part, PullEnd, PullItem, PullRequest,
-    PushHead, Refusal, RequestId, ResourceKey, RowState, ScopeSet, Sequence, ServerLimits, Settlement,
+    PushHead, Refusal, RequestId, ResourceKey, Row, RowState, ScopeSet, Sequence, ServerLimits, Settlement,
     Version, limits,
 };
 
 use crate::fault::Fault;
+use crate::observer::scope_of;
 use crate::server::Subjects;
 use crate::store_defect::StoreDefect;
 use crate::violation::{Step, Violation};
 use crate::world::{World, subjects};
+
+/// More messages than devices that are told to sync need, when nothing goes wrong.
+const MESSAGES_MAX: usize = 10_000;
 
 /// What is on its way.
 enum Load {
@@ -72,9 +76,12 @@ impl World<'_> {
         }
     }
 
-    /// All messages arrive, in their order.
+    /// All messages arrive, in their order. I7: they come to an end.
     pub(crate) fn deliver_all(&mut self) -> Step {
-        while !self.packets.is_empty() {
+        for _ in 0..MESSAGES_MAX {
+            if self.packets.is_empty() {
+                return Ok(());
+            }
             let packet = self.packets.remove(0);
             let answer = match packet.load {
                 Load::Request(request) => self.answer(packet.device, &request)?,
@@ -82,7 +89,7 @@ impl World<'_> {
             };
             self.bring(packet.device, packet.life, packet.ticket, answer)?;
         }
-        Ok(())
+        Err(Violation::new("I7", "messages without an end"))
     }
 
     /// The connection breaks: the device finds out, or waits in vain.
@@ -118,6 +125,27 @@ impl World<'_> {
             }
             other => other,
         }
+    }
+
+    /// A row of a scope that the device does not hold: a mistake of the server.
+    fn stray_row(&mut self, device: usize, end: &Result<PullEnd, Error>) -> Option<PullItem> {
+        if !self.random.rare.per_mille(10) {
+            return None;
+        }
+        let Ok(held) = keepwell_engine::Replica::scopes(&mut self.devices[device].replica);
+        let resources = self.server.memory.resources();
+        let strays: Vec<Row> = resources
+            .iter()
+            .filter_map(|(key, head, versions)| {
+                let body = versions.last()?.clone()?;
+                let (scope, state) = (scope_of(&body), RowState::In(body));
+                let position = end.as_ref().ok()?.upto;
+                let row = Row { position, scope, key: key.clone(), version: head.version, at: None, state };
+                held.iter().all(|held| held.scope != row.scope).then_some(row)
+            })
+            .collect();
+        let chosen = self.random.rare.pick(&strays).cloned();
+        chosen.filter(|_| self.happens(Fault::StrayRow, true)).map(PullItem::Row)
     }
 
     /// What the server answers; nothing if its process ended over it.
@@ -177,10 +205,15 @@ impl World<'_> {
                 let rows =
                     if self.is_calm { limits::PULL_ROWS } else { [1, 3, 50][self.random.network.below(3)] };
                 let page = self.pull(&name, &PullRequest { rows, ..request.clone() });
-                if let Ok(Answer::Pull { items, .. }) = &page {
-                    self.check_page(device, items)?;
+                match page {
+                    Ok(Answer::Pull { head, mut items, end }) => {
+                        self.check_page(device, &items)?;
+                        self.check_whole(device, request, &head, &items, &end)?;
+                        items.extend(self.stray_row(device, &end));
+                        Ok(Answer::Pull { head, items, end })
+                    }
+                    refused => refused,
                 }
-                page
             }
             Request::Park { head, records } => self.server.park(&name, head, records, at).map(Answer::Park),
             _ => Err(BackendError::Refused(Refusal::NotFound)),

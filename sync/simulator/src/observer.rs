@@ -1,15 +1,20 @@
 //! An observer beside the server, who knows who may read and write what, and sees all that it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_backend::Access;
+use keepwell_protocol::limits::OUTCOMES_MAX;
 use keepwell_protocol::{
-    Body, Frozen, Mutation, Operation, Outcome, PullItem, Row, RowState, Scope, Settlement, Version,
+    Body, Error, Frozen, Mutation, Operation, Outcome, Position, PullEnd, PullHead, PullItem, PullRequest,
+    Row, RowState, Scope, Settlement, Version,
 };
 
 use crate::content::Content;
 use crate::violation::{Step, Violation};
 use crate::world::{World, id};
+
+/// More rows than a scope of this world has.
+const ROWS_MAX: usize = 100_000;
 
 impl World<'_> {
     /// I10 and I12: a group is applied as a whole or not at all, and what is told may be read.
@@ -50,6 +55,52 @@ impl World<'_> {
                     let body = self.server_body(&row.key, row.version).expect("what is told is there");
                     self.check_row(device, &row.clone().with_body(body))?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// I1 and I7: a page tells what became of the mutations that were decided, and leaves no row out up to where it ends.
+    pub(crate) fn check_whole(
+        &self,
+        device: usize,
+        request: &PullRequest,
+        head: &PullHead,
+        items: &[PullItem],
+        end: &Result<PullEnd, Error>,
+    ) -> Step {
+        let (own, incarnation) = (&self.devices[device], request.incarnation);
+        let decided = self.server.memory.inspect(|tenant| -> keepwell_backend::Result<_> {
+            let decided = tenant.decided(&own.id, incarnation, request.ack, OUTCOMES_MAX)?;
+            Ok((decided, tenant.last_decided(&own.id, incarnation)?))
+        });
+        let (decided, last) = decided.expect("memory does not fail");
+        let outcomes = items.iter().filter(|item| matches!(item, PullItem::Outcome(_))).count();
+        if outcomes != decided.len() || head.last_seq != last {
+            let detail = format!("a page does not tell {} what became of its mutations", own.id);
+            return Err(Violation::new("I7", detail));
+        }
+        let Ok(PullEnd { upto, .. }) = end else { return Ok(()) };
+        if head.grants.is_some() {
+            return Ok(());
+        }
+        let told: BTreeSet<_> = items
+            .iter()
+            .filter_map(|item| match item {
+                PullItem::Row(row) => Some((&row.scope, &row.key)),
+                PullItem::Delta(row) => Some((&row.scope, &row.key)),
+                PullItem::Outcome(_) => None,
+            })
+            .collect();
+        for held in self.server.grants(&own.user) {
+            let hydrating = request.hydrating.iter().find(|hydration| hydration.0 == held.scope);
+            let cursor = request.cursor.map_or(Position::ZERO, |cursor| cursor.position());
+            let from = hydrating.map_or(cursor, |hydration| hydration.2);
+            let rows =
+                self.server.memory.inspect(|tenant| tenant.rows_in(&held.scope, from, *upto, ROWS_MAX));
+            let rows = rows.expect("memory does not fail");
+            if let Some(row) = rows.iter().find(|row| !told.contains(&(&row.scope, &row.key))) {
+                return Err(Violation::new("I1", format!("a page does not tell {} of {}", own.id, row.key)));
             }
         }
         Ok(())
@@ -101,6 +152,6 @@ impl World<'_> {
 }
 
 /// The scope that the content of a resource says.
-fn scope_of(body: &Body) -> Scope {
+pub(crate) fn scope_of(body: &Body) -> Scope {
     Scope::patient(&id(&Content::of(body).patient))
 }

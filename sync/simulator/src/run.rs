@@ -25,8 +25,7 @@ pub struct Plan {
     pub steps: usize,
     /// Faults that are left out.
     pub without: BTreeSet<Fault>,
-    /// Whether what is in memory is also in real stores, which must say the same. Nothing invalid is saved there then,
-    /// since a store takes nothing that is.
+    /// Whether what is in memory is also in real stores, which must say the same.
     pub stores: bool,
     /// A rule of the device that is left out.
     pub device_defect: Option<keepwell_engine::Defect>,
@@ -63,7 +62,8 @@ impl Plan {
     /// The usual run of a seed over real stores.
     #[must_use]
     pub fn with_stores(seed: u64) -> Self {
-        Self { steps: STORE_STEPS, stores: true, without: [Fault::Invalid].into(), ..Self::new(seed) }
+        let without = Fault::ALL.iter().copied().filter(|fault| fault.needs_memory()).collect();
+        Self { steps: STORE_STEPS, stores: true, without, ..Self::new(seed) }
     }
 
     /// Plays it.

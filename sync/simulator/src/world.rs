@@ -10,7 +10,7 @@ use keepwell_protocol::{
 };
 
 use crate::content::{Content, values};
-use crate::device::Device;
+use crate::device::{Backup, Device};
 use crate::fault::Fault;
 use crate::home::End;
 use crate::network::Packet;
@@ -49,6 +49,7 @@ pub(crate) struct Concerns {
     pub(crate) clock: Random,
     pub(crate) access: Random,
     pub(crate) power: Random,
+    pub(crate) rare: Random,
 }
 
 /// A mutation, by device, incarnation and number.
@@ -99,6 +100,7 @@ impl<'p> World<'p> {
                 clock: random("clock"),
                 access: random("access"),
                 power: random("power"),
+                rare: random("rare"),
             },
             now_ms,
             faults: BTreeMap::new(),
@@ -181,6 +183,7 @@ impl<'p> World<'p> {
             970..972 => self.wipe(device),
             _ => self.crash(device),
         }
+        self.seldom()?;
         self.note("clock", self.server.horizon().clock.get());
         Ok(())
     }
@@ -200,7 +203,12 @@ impl<'p> World<'p> {
         let now_ms = self.now_ms;
         let (mut effects, missing) = self.devices[device].handle(event, now_ms, commits)?;
         self.check_missing(device, missing)?;
-        self.devices[device].check_transactions(&self.transactions)?;
+        let body =
+            |key: &ResourceKey, version| self.server.memory.inspect(|tenant| tenant.body(key, version));
+        self.devices[device].check_transactions(&self.transactions, |key, known| {
+            let body = body(key, known.version).expect("memory does not fail");
+            body.map(|body| body.hash()) == known.hash
+        })?;
         self.check_divergence(device)?;
         let is_lost = match (&end, &before) {
             (Some((dice, end)), Some((before, _))) => !self.devices[device].end(from, *dice, *end, before)?,
@@ -234,7 +242,7 @@ impl<'p> World<'p> {
     }
 
     /// A person saves, and is told that it is saved unless the power fails. Whether it is there.
-    fn keep(&mut self, device: usize, edits: &[(ResourceKey, Option<Body>)]) -> Step<bool> {
+    pub(crate) fn keep(&mut self, device: usize, edits: &[(ResourceKey, Option<Body>)]) -> Step<bool> {
         let end = self.end(Fault::PowerLoss, 25);
         let own = &mut self.devices[device];
         let from = own.moment();
@@ -419,12 +427,13 @@ impl<'p> World<'p> {
 
     fn delete(&mut self, device: usize, key: &ResourceKey) -> Step {
         if self.keep(device, &[(key.clone(), None)])? {
-            self.excuse_deleted(device, key);
+            self.excuse(device, key);
         }
         Ok(())
     }
 
-    fn excuse_deleted(&mut self, device: usize, key: &ResourceKey) {
+    /// A person took back what was saved there.
+    pub(crate) fn excuse(&mut self, device: usize, key: &ResourceKey) {
         for save in self.saves.iter_mut().filter(|save| save.device == device && save.key == *key) {
             save.is_excused = true;
         }
@@ -469,11 +478,11 @@ impl<'p> World<'p> {
     }
 
     /// The members of pairs.
-    fn paired(&self) -> BTreeSet<&ResourceKey> {
+    pub(crate) fn paired(&self) -> BTreeSet<&ResourceKey> {
         self.pairs.iter().flat_map(|(one, two)| [one, two]).collect()
     }
 
-    fn next_value(&mut self) -> String {
+    pub(crate) fn next_value(&mut self) -> String {
         self.numbers += 1;
         format!("v{}", self.numbers)
     }
@@ -549,6 +558,13 @@ impl<'p> World<'p> {
         Ok(())
     }
 
+    /// A device went back to a backup.
+    pub(crate) fn excuse_since(&mut self, device: usize, backup: &Backup) {
+        for save in &mut self.saves {
+            save.is_excused |= save.device == device && save.number > backup.saves();
+        }
+    }
+
     fn collect(&mut self) {
         if self.happens(Fault::Collect, true) {
             let later = Instant::from_ms(self.at().ms() + 1);
@@ -567,9 +583,7 @@ impl<'p> World<'p> {
         if self.devices[device].is_wiped || !self.happens(Fault::Restore, true) {
             return Ok(());
         }
-        for save in &mut self.saves {
-            save.is_excused |= save.device == device && save.number > backup.saves();
-        }
+        self.excuse_since(device, &backup);
         self.devices[device].replace(backup);
         self.tell_restored(device)
     }

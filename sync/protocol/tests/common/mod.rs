@@ -143,7 +143,7 @@ pub(crate) fn settlements() -> Vec<Settlement> {
     ]
     .into_iter()
     .zip(411..)
-    .map(|(outcome, number)| Settlement { sequence: sequence(number), outcome })
+    .map(|(outcome, number)| Settlement { sequence: sequence(number), line: None, outcome })
     .collect()
 }
 
@@ -197,7 +197,9 @@ pub(crate) fn pull_head() -> PullHead {
 }
 
 pub(crate) fn pull_items() -> Vec<PullItem> {
-    let settlements = settlements().into_iter().map(PullItem::Outcome);
+    let line = Some(HashStart::of(PATIENT.as_bytes()));
+    let settlements =
+        settlements().into_iter().map(|settlement| PullItem::Outcome(Settlement { line, ..settlement }));
     let delta = DeltaRow {
         position: position(184_905),
         scope: "Patient/p1".parse().unwrap(),

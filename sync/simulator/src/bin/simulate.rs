@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             "--on" => match value.as_str() {
                 "stores" => {
                     plan.stores = true;
-                    plan.without.insert(Fault::Invalid);
+                    plan.without.extend(Fault::ALL.iter().filter(|fault| fault.needs_memory()));
                     true
                 }
                 value => value == "memory",
