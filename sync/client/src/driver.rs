@@ -62,7 +62,7 @@ impl Driver {
         let (transport, upkeep) = match brought {
             Some(transport) => (transport, None),
             None => {
-                let upkeep = Upkeep::open(&session, &record, key.clone())?;
+                let upkeep = Upkeep::open(&session, &record, key.clone(), now_of(clock.as_ref()))?;
                 (Box::new(upkeep.transport()?) as Box<dyn Transport>, Some(upkeep))
             }
         };
@@ -262,9 +262,13 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        let ms = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        Now { ms, wall: Instant::from_ms(self.clock.wall_ms()) }
+        now_of(self.clock.as_ref())
     }
+}
+
+fn now_of(clock: &dyn Clock) -> Now {
+    let ms = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+    Now { ms, wall: Instant::from_ms(clock.wall_ms()) }
 }
 
 /// Who this device is, and its key.

@@ -23,16 +23,17 @@ use keepwell_tls::{
 use crate::enrolment::DeviceRecord;
 use crate::error::{Result, corrupt};
 use crate::http::HttpTransport;
-use crate::tables::{DEVICE, REFUSED, Tables};
+use crate::tables::{DEVICE, REFUSED, Tables, UPKEEP};
 use crate::transport::Transport;
 
-/// How often, in milliseconds by a clock that nobody sets: once a day.
+/// How often, in milliseconds: once a day, however often the program is started.
 const EVERY_MS: u64 = 24 * 60 * 60 * 1000;
 /// When to try again what a server did not answer: after ten minutes.
 const AGAIN_MS: u64 = 10 * 60 * 1000;
 
 /// What the audit trail says of it.
 const RENEWED: &str = r#"{"sync":"certificate or pins renewed"}"#;
+const ASKED: &str = r#"{"sync":"upkeep"}"#;
 const REFUSED_SERVERS: &str = r#"{"sync":"refused servers"}"#;
 
 /// The trust that one connection is made with.
@@ -48,18 +49,28 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// With what is on disk. It is due at once.
-    pub(crate) fn open(session: &Session, record: &DeviceRecord, key: Arc<PrivateKey>) -> Result<Self> {
+    /// With what is on disk.
+    pub(crate) fn open(
+        session: &Session,
+        record: &DeviceRecord,
+        key: Arc<PrivateKey>,
+        now: Now,
+    ) -> Result<Self> {
         let (mut settings, address) = record.settings(key)?;
-        let kept = session.view(Action::SyncSend, None, |view| -> Result<FailureReport> {
-            let kept = Tables::new(view.connection()).setting(REFUSED)?;
-            kept.map_or_else(
-                || Ok(FailureReport::default()),
-                |kept| serde_json::from_slice(&kept).map_err(corrupt),
-            )
+        let (kept, last) = session.view(Action::SyncSend, None, |view| -> Result<_> {
+            let tables = Tables::new(view.connection());
+            Ok((tables.setting(REFUSED)?, tables.setting(UPKEEP)?))
         })?;
+        let kept: FailureReport = kept.map_or_else(
+            || Ok(FailureReport::default()),
+            |kept| serde_json::from_slice(&kept).map_err(corrupt),
+        )?;
+        // Without a last time, or with one in the future, it is due at once.
+        let last = last.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+        let ago_ms = last.and_then(|last| u64::try_from(now.wall.ms().saturating_sub(last)).ok());
+        let left_ms = ago_ms.map_or(0, |ago_ms| EVERY_MS.saturating_sub(ago_ms));
         settings.failures = Arc::new(FailureLog::restore(kept.clone()));
-        Ok(Self { settings, address, kept, due_ms: 0, rests_until_ms: 0 })
+        Ok(Self { settings, address, kept, due_ms: now.ms.saturating_add(left_ms), rests_until_ms: 0 })
     }
 
     /// A way to the server. Its connections are its own, so that none outlives a change of the pins.
@@ -112,7 +123,15 @@ impl Upkeep {
         self.note(session)?;
         self.rests_until_ms = 0;
         self.due_ms = now.ms.saturating_add(EVERY_MS);
-        self.take(session, record, key, reply)
+        let has_changed = self.take(record, key, reply);
+        // Of other pins the server is told with the next round, so that its operator knows who has them.
+        let asked_ms = if self.due_ms == 0 { 0 } else { now.wall.ms() };
+        keep(session, has_changed.then_some(&*record), asked_ms)?;
+        if has_changed {
+            let (settings, _) = record.settings(key.clone())?;
+            self.settings.device = settings.device;
+        }
+        Ok(has_changed)
     }
 
     /// Takes a newer document of pins that came another way than from the server, as by file.
@@ -128,34 +147,24 @@ impl Upkeep {
         let offer = self.settings.pinning.offer(&document, self.now())?;
         if let (Offer::Installed, Some(server)) = (offer, &mut record.server) {
             server.pin_set = Some(document);
-            keep(session, record)?;
+            keep(session, Some(&*record), 0)?;
+            self.due_ms = 0;
         }
         Ok(offer)
     }
 
-    fn take(
-        &mut self,
-        session: &Session,
-        record: &mut DeviceRecord,
-        key: &Arc<PrivateKey>,
-        reply: UpkeepReply,
-    ) -> Result<bool> {
+    /// Whether there is something new in the answer: it is to be kept before it is used.
+    fn take(&mut self, record: &mut DeviceRecord, key: &Arc<PrivateKey>, reply: UpkeepReply) -> bool {
         let mut has_changed = !reply.certificates.is_empty() && record.certify(reply.certificates, key);
         // A document that is older, or that no known root has signed, changes nothing.
         if let (Some(document), Some(server)) = (reply.pins, &mut record.server)
             && self.settings.pinning.offer(&document, self.now()).is_ok_and(|offer| offer == Offer::Installed)
         {
             server.pin_set = Some(document);
-            has_changed = true;
-            // The server is told, so that its operator knows which devices have them.
             self.due_ms = 0;
+            has_changed = true;
         }
-        if has_changed {
-            keep(session, record)?;
-            let (settings, _) = record.settings(key.clone())?;
-            self.settings.device = settings.device;
-        }
-        Ok(has_changed)
+        has_changed
     }
 
     /// By the clock that certificates and pins are judged by.
@@ -164,9 +173,15 @@ impl Upkeep {
     }
 }
 
-fn keep(session: &Session, record: &DeviceRecord) -> Result<()> {
-    session.transaction(Action::SyncAccess, Some(RENEWED), |transaction| -> Result<()> {
-        Ok(Tables::new(transaction.connection()).set_setting(DEVICE, &record.write())?)
+/// Keeps when the server was asked, and what it gave, if that is new.
+fn keep(session: &Session, record: Option<&DeviceRecord>, asked_ms: i64) -> Result<()> {
+    let detail = if record.is_some() { RENEWED } else { ASKED };
+    session.transaction(Action::SyncAccess, Some(detail), |transaction| -> Result<()> {
+        let tables = Tables::new(transaction.connection());
+        if let Some(record) = record {
+            tables.set_setting(DEVICE, &record.write())?;
+        }
+        Ok(tables.set_setting(UPKEEP, &asked_ms.to_le_bytes())?)
     })
 }
 

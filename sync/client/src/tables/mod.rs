@@ -12,7 +12,9 @@ mod stage;
 
 pub(crate) use self::edit::BaseContent;
 pub(crate) use self::resource::Entry;
-pub(crate) use self::setting::{ADOPTED, DEVICE, FHIR, FHIR_STATE, KEY, LEASE, LIFE, MET, REFUSED, STATE};
+pub(crate) use self::setting::{
+    ADOPTED, DEVICE, FHIR, FHIR_STATE, KEY, LEASE, LIFE, MET, REFUSED, STATE, UPKEEP,
+};
 
 use keepwell_protocol::ResourceKey;
 use keepwell_store::{Connection, Error, Result};

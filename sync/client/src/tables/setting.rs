@@ -22,6 +22,8 @@ pub(crate) const ADOPTED: &str = "adopted";
 pub(crate) const LIFE: &str = "life";
 /// When the server was last met, in milliseconds since 1970.
 pub(crate) const MET: &str = "met";
+/// When certificate and pins were last looked after, in milliseconds since 1970; 0: the server is to be told of new ones.
+pub(crate) const UPKEEP: &str = "upkeep";
 /// Servers that were refused and that no good one has been told of.
 pub(crate) const REFUSED: &str = "refused";
 /// The lease.

@@ -40,12 +40,16 @@ fn pins_of(world: &World, device: &Device) -> u64 {
     devices.into_iter().find(|known| known.id == id).unwrap().pins
 }
 
+/// A number of the server's metrics; 0 if there is no such line.
+fn counted(world: &World, name: &str) -> u64 {
+    let text = String::from_utf8(world.get("/metrics").1).unwrap();
+    let count = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
 /// How often servers were refused in the place of this one, as it knows.
 fn refused(world: &World) -> u64 {
-    let (_, text) = world.get("/metrics");
-    let text = String::from_utf8(text).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("keepwell_servers_refused_total "));
-    line.unwrap().parse().unwrap()
+    counted(world, "keepwell_servers_refused_total")
 }
 
 /// Signs pins with the root of a server.
@@ -254,6 +258,12 @@ fn whoever_stands_in_the_servers_place_is_refused_and_the_server_hears_of_it() {
     device.sync();
     assert_eq!(refused(&world), count, "it is told once");
     assert_eq!(recorded(&device, "refused servers"), 2, "noted, and told");
+
+    let asked = || counted(&world, r#"keepwell_requests_total{call="sync.upkeep",status="200"}"#);
+    let before = asked();
+    drop(device);
+    Device::open(&world.place("one")).sync();
+    assert!(before > 0 && asked() == before, "a start is no reason to ask again");
 }
 
 #[test]
