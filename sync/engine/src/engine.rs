@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use keepwell_fhir::ResourceType;
 use keepwell_merge::Merger;
 use keepwell_protocol::{
-    Error, Id, Incarnation, LeaseRequest, ParkHead, ParkRecord, PullRequest, Refusal, RequestId,
-    ResyncReason, Sequence, VERSION_MAX, limits, negotiate,
+    Epoch, Error, Id, Incarnation, LeaseRequest, Outcome, ParkHead, ParkRecord, Position, PullRequest,
+    Refusal, RequestId, ResyncReason, Sequence, Settlement, VERSION_MAX, limits, negotiate,
 };
 
 use crate::blobs::Blobs;
@@ -28,6 +28,10 @@ const WATCHDOG_MS: u64 = 60_000;
 
 /// Hints reach all devices of a scope at once: where these may be many, each waits a little, at random, in milliseconds.
 const HINT_MS_MAX: u64 = 250;
+
+/// A hint that tells of nothing but this device's own writes can wait: nobody waits for where they were placed, and
+/// those of a while are read together. In milliseconds.
+const OWN_MS: u64 = 1_000;
 
 /// Rows of a page on a network that costs money: less is lost when it is cut off.
 const METERED_ROWS: u32 = 500;
@@ -78,6 +82,8 @@ pub struct Engine {
     tickets: u64,
     /// When to pull at the latest, by the clock that only runs forward.
     pull_at_ms: Option<u64>,
+    /// Up to here is nothing that this device has not read or written itself.
+    own: Option<(Epoch, Position)>,
     /// Bodies are asked for whole until the next checkpoint: a delta could not be read.
     wants_whole: bool,
     /// Mutations of a push, after the server found one too large.
@@ -113,6 +119,7 @@ impl Engine {
             pause: Pause::default(),
             tickets: 0,
             pull_at_ms: Some(0),
+            own: None,
             wants_whole: false,
             push_max: limits::MUTATIONS_MAX,
             last_ms: None,
@@ -187,7 +194,12 @@ impl Engine {
                     // Few hold a patient or a user, and they wait for it.
                     let is_for_few = !hint.scopes.is_empty()
                         && hint.scopes.iter().all(|scope| matches!(scope.kind(), "Patient" | "user"));
-                    let pause_ms = if is_for_few { 0 } else { (turn.random)() % HINT_MS_MAX };
+                    let is_own = self.own.is_some_and(|(of, upto)| of == hint.epoch && upto >= hint.clock);
+                    let pause_ms = match (is_own, is_for_few) {
+                        (true, _) => OWN_MS,
+                        (false, true) => 0,
+                        (false, false) => (turn.random)() % HINT_MS_MAX,
+                    };
                     let soon = turn.now.ms + pause_ms;
                     self.pull_at_ms = Some(self.pull_at_ms.map_or(soon, |at_ms| at_ms.min(soon)));
                 }
@@ -276,6 +288,7 @@ impl Engine {
                         return turn.begin_incarnation();
                     }
                     let is_forgotten = fault.is_none() && turn.is_forgotten(head.last_seq, &settlements)?;
+                    self.note_own(head.epoch, turn.state.position, &settlements);
                     settlements.into_iter().try_for_each(|settlement| turn.settle(settlement))?;
                     if is_forgotten {
                         turn.begin_incarnation()?;
@@ -338,6 +351,20 @@ impl Engine {
             Answer::Refused(_) | Answer::Failed(_) => {}
         }
         Ok(())
+    }
+
+    /// Takes note of own writes that follow directly on what was read, or on others like them.
+    fn note_own(&mut self, epoch: Epoch, read: Option<Position>, settlements: &[Settlement]) {
+        let before = self.own.filter(|(of, _)| *of == epoch).map(|(_, upto)| upto);
+        let Some(mut upto) = before.max(read) else { return };
+        for settlement in settlements {
+            if let Outcome::Applied { position, .. } = settlement.outcome
+                && upto.next() == Some(position)
+            {
+                upto = position;
+            }
+        }
+        self.own = Some((epoch, upto));
     }
 
     /// The server holds a losing edit: the device need not.

@@ -9,9 +9,9 @@ use keepwell_engine::{
 };
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Body, Digest, Epoch, Generation, Grant, Incarnation, Member, Outcome, ParkReason, Position, PullEnd,
-    PullHead, PullItem, PullRequest, PushReplyHead, ResourceKey, Row, RowState, Scope, ScopeDigest, Sequence,
-    Settlement, Version,
+    Body, Digest, Epoch, Generation, Grant, Hint, Incarnation, Member, Outcome, ParkReason, Position,
+    PullEnd, PullHead, PullItem, PullRequest, PushReplyHead, ResourceKey, Row, RowState, Scope, ScopeDigest,
+    Sequence, Settlement, Version,
 };
 
 const EPOCH: Epoch = Epoch::new(7);
@@ -25,6 +25,8 @@ struct Device {
     ms: u64,
     pull: Option<(Ticket, PullRequest)>,
     push: Option<(Ticket, Option<Epoch>)>,
+    /// When pages say that it should ask again.
+    next_ms: u32,
 }
 
 fn body(id: &str, value: u32) -> Body {
@@ -68,6 +70,7 @@ impl Device {
             ms: 0,
             pull: None,
             push: None,
+            next_ms: 1,
         }
     }
 
@@ -182,7 +185,8 @@ impl Device {
             last_seq: sequence(decided),
             grants,
         };
-        let end = PullEnd { n: items.len() as u64, upto: position(upto), more, digests, next_ms: 1 };
+        let end =
+            PullEnd { n: items.len() as u64, upto: position(upto), more, digests, next_ms: self.next_ms };
         self.answer(ticket, Answer::Pull { head, items, end: Ok(end) });
     }
 
@@ -325,4 +329,21 @@ fn an_edit_that_lost_its_scope_in_flight_goes_when_it_is_in_flight_no_more() {
     device.tell(Event::Restored);
     assert_eq!(device.content("a"), None);
     assert_eq!(device.replica.conflicts().len(), 1, "the edit goes to the archive");
+}
+
+#[test]
+fn a_hint_of_nothing_but_own_writes_waits_for_others_like_it() {
+    let mut device = Device::with_scope(Vec::new());
+    device.next_ms = 60_000;
+    device.save("a", 1);
+    device.tell(Event::Edited);
+    device.page(None, Vec::new(), 3, 0, false, Vec::new());
+    device.outcome(1, Outcome::Applied { version: version(1), position: position(4) });
+    let hint = |clock| Event::Hint(Hint { epoch: EPOCH, clock: position(clock), scopes: vec![scope()] });
+    device.tell(hint(4));
+    assert!(device.pull.is_none(), "nobody waits for it");
+    device.tell(Event::Tick);
+    device.page(None, vec![row(4, "a", 1, RowState::Own(sequence(1)))], 4, 1, false, Vec::new());
+    device.tell(hint(5));
+    assert!(device.pull.is_some(), "somebody else has written");
 }
