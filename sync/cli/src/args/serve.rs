@@ -55,10 +55,25 @@ pub(crate) enum ServeCommand {
     Invite(ServeInviteArgs),
     Devices(ServeDevicesArgs),
     /// Lock a device out, at once
+    #[command(after_help = "\
+Examples:
+  keepwell serve revoke 019a3c5e77d24b0f
+
+`keepwell serve devices` lists the ids. The server must run.")]
     Revoke(ServeDeviceArgs),
     /// Let a device in again that was locked out or was to be wiped
+    #[command(after_help = "\
+Examples:
+  keepwell serve admit 019a3c5e77d24b0f
+
+`keepwell serve devices` lists the ids. The server must run.")]
     Admit(ServeDeviceArgs),
     /// Order a device to destroy its store; it does so when it is here next
+    #[command(after_help = "\
+Examples:
+  keepwell serve wipe 019a3c5e77d24b0f
+
+`keepwell serve devices` lists the ids. The server must run.")]
     Wipe(ServeDeviceArgs),
     Grants(ServeGrantsArgs),
     Grant(ServeGrantArgs),
@@ -179,8 +194,6 @@ pub(crate) struct ServeDevicesArgs {
 }
 
 #[derive(Args)]
-#[command(after_help = "\
-`keepwell serve devices` lists their ids. The server must run.")]
 pub(crate) struct ServeDeviceArgs {
     /// The id of the device
     #[arg(value_name = "DEVICE")]
