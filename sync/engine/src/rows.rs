@@ -116,9 +116,10 @@ impl<R: Replica> Turn<'_, R> {
             self.leave(&row.scope, key)?;
             return Ok(());
         }
-        // All scopes of it may have been lost since.
+        // All scopes of it may have been lost since, though it waits for a page.
         let is_unplaced = self.replica.known(key)?.is_some_and(|known| known.unplaced.is_some());
-        if self.replica.memberships(key)?.is_empty() && !is_unplaced {
+        let is_for_here = is_unplaced && self.scopes.holds(&row.scope);
+        if self.replica.memberships(key)?.is_empty() && !is_for_here {
             return Ok(());
         }
         if Defect::TakesOldHeld.is_on()

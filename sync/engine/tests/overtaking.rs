@@ -320,6 +320,23 @@ fn an_outcome_that_the_server_has_forgotten_is_not_waited_for() {
 }
 
 #[test]
+fn a_row_that_was_held_back_is_not_shown_if_its_scope_was_lost_meanwhile() {
+    let mut device = Device::with_scope(vec![row(2, "a", 1, RowState::In(body("a", 1)))]);
+    device.save("a", 2);
+    device.tell(Event::SyncNow);
+    device.page(None, vec![row(5, "a", 3, RowState::In(body("a", 9)))], 5, 0, true, Vec::new());
+    device.page(Some(Vec::new()), Vec::new(), 5, 0, true, Vec::new());
+    device.outcome(1, Outcome::Applied { version: version(2), position: position(4) });
+    assert_eq!(
+        device.content("a"),
+        Some(body("a", 2)),
+        "an own edit waits for its page, theirs may not be here"
+    );
+    device.page(None, Vec::new(), 6, 1, false, Vec::new());
+    assert_eq!(device.content("a"), None);
+}
+
+#[test]
 fn an_edit_that_lost_its_scope_in_flight_goes_when_it_is_in_flight_no_more() {
     let mut device = Device::with_scope(vec![row(2, "a", 1, RowState::In(body("a", 1)))]);
     device.save("a", 2);

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_engine::{
-    Edited, Effect, Engine, Event, Known, MemoryReplica, Now, Replica as _, Settings, edited,
+    Answer, Edited, Effect, Engine, Event, Known, MemoryReplica, Now, Replica as _, Settings, edited,
 };
 use keepwell_fhir::Instant;
 use keepwell_protocol::{Body, Digest, Id, ResourceKey, Scope, Sequence, Version};
 
 use crate::content::values;
 use crate::home::{End, Image};
+use crate::observer::scope_of;
 use crate::random::Random;
 use crate::stored::Stored;
 use crate::violation::{Step, Violation};
@@ -160,6 +161,7 @@ impl Device {
         now_ms: u64,
         commits: bool,
     ) -> Step<(Vec<Effect>, Vec<Edit>)> {
+        let is_told = matches!(&event, Event::Answer { answer: Answer::Push { .. }, .. });
         let wall = Instant::from_ms(i64::try_from(now_ms).unwrap_or(i64::MAX) + self.wall_ms);
         let random = &mut || self.random.next();
         let now = Now { ms: now_ms, wall };
@@ -177,6 +179,9 @@ impl Device {
                 engine.handle(event, now, random, &mut Watched::new(memory, Some(store), &mut touched))
             }),
         };
+        if is_told {
+            touched.keys().try_for_each(|key| self.check_told(key))?;
+        }
         self.check(touched.keys())?;
         touched.keys().try_for_each(|key| self.check_group(key, &frozen))?;
         Ok((effects, self.missing_edits(&touched)))
@@ -280,6 +285,24 @@ impl Device {
             }
         }
         Ok(())
+    }
+
+    /// I12: what an answer to a push just told of a resource is of a scope that is held, unless the resource is in one.
+    fn check_told(&mut self, key: &ResourceKey) -> Step {
+        let replica = &mut self.replica;
+        let (Ok(known), Ok(base), Ok(memberships)) =
+            (replica.known(key), replica.base(key), replica.memberships(key));
+        let before = self.seen.get(key).copied().unwrap_or_default();
+        let is_told = known.is_some_and(|known| !known.own && known.version > before);
+        if !is_told || base.is_some() || !memberships.is_empty() {
+            return Ok(());
+        }
+        let (Ok(content), Ok(scopes)) = (replica.content(key), replica.scopes());
+        let scope = content.as_ref().map(scope_of);
+        if scope.is_none_or(|scope| scopes.iter().any(|held| held.scope == scope)) {
+            return Ok(());
+        }
+        Err(Violation::new("I12", format!("{} shows {key}, which is in no scope that it holds", self.id)))
     }
 
     fn check_version(&mut self, key: &ResourceKey, known: Option<&Known>) -> Step {

@@ -32,6 +32,7 @@ struct Store;
 
 #[cfg(all(unix, not(target_vendor = "apple"), any(target_os = "android", not(feature = "secret-service"))))]
 impl Store {
+    #[expect(clippy::new_ret_no_self, reason = "it is called as those of the platforms are")]
     fn new() -> Result<Arc<CredentialStore>, PlatformError> {
         Err(PlatformError::NoDefaultStore)
     }
