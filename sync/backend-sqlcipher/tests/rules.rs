@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keepwell_backend::conformance::{conformance, same_answers};
 use keepwell_backend::{Access, Backend, MemoryBackend, Redeemed};
+use keepwell_backend_sqlcipher::store::audit::AuditQuery;
 use keepwell_backend_sqlcipher::store::fhir::{Instant, ResourceType};
 use keepwell_backend_sqlcipher::store::vault::{MemoryKeychain, Passcode};
 use keepwell_backend_sqlcipher::store::{
@@ -13,8 +14,9 @@ use keepwell_backend_sqlcipher::store::{
 };
 use keepwell_backend_sqlcipher::{ServerExtension, SqlcipherBackend};
 use keepwell_protocol::{
-    Blob, BlobToken, Body, Digest, Epoch, Grant, Hash, Id, Incarnation, Member, Part, Position, PullItem,
-    PullRequest, RequestId, Row, RowState, ScopeSet, Sequence,
+    Blob, BlobToken, Body, Digest, Epoch, Frozen, Grant, Hash, Id, Incarnation, Member, Merge, Mutation,
+    Operation, Outcome, Part, Payload, Position, PullItem, PullRequest, PushHead, RequestId, Row, RowState,
+    ScopeSet, Sequence, Version,
 };
 use tempfile::TempDir;
 
@@ -160,6 +162,62 @@ fn what_a_device_writes_is_found_by_fhir_clients() {
     assert_eq!(session.read(kind("Flag"), "f").expect("it is there").version, 1);
     let page = session.search("Flag?patient=Patient/1").expect("a page");
     assert_eq!(page.entries.len(), 1);
+}
+
+#[test]
+fn how_edits_were_joined_is_found_by_fhir_clients_and_in_the_audit_trail_for_good() {
+    let home = TempDir::new().expect("a directory");
+    let directory = home.path().join("store");
+    let keychain = Arc::new(MemoryKeychain::new());
+    let clinic = SqlcipherBackend::create(&directory, id("clinic"), Epoch::new(1), options(&keychain), None);
+    let clinic = clinic.expect("a store");
+    rows(&clinic);
+    clinic.put(&Body::new(flag("one")).expect("an object"), Instant::from_ms(0)).expect("written");
+    let body = Body::new(flag("two")).expect("an object");
+    let joined = Mutation {
+        sequence: Sequence::new(1).expect("a small number"),
+        operation: Operation::Update,
+        key: body.key().expect("a key"),
+        base: Version::new(1).expect("a small number"),
+        at: None,
+        why: None,
+        group: None,
+        payload: Payload::Body(body),
+        merge: Some(Merge {
+            rule: 1,
+            theirs: Version::new(1).expect("a small number"),
+            mine: Hash::of(b"mine"),
+            paths: vec!["Flag.code".to_owned()],
+        }),
+    };
+    let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch: None, ack: Sequence::ZERO };
+    let joined = Frozen::freeze(joined).expect("a sound mutation");
+    let pushed = clinic.push(&id("d1"), &head, &[joined], Instant::from_ms(0)).expect("decided");
+    assert!(matches!(pushed.settlements[0].outcome, Outcome::Applied { .. }));
+    drop(clinic);
+
+    let clinic =
+        SqlcipherBackend::open(&directory, id("clinic"), options(&keychain), None).expect("the store");
+    let session =
+        clinic.store().session(Actor::new("ada", "portal", "browser").expect("an actor")).expect("a session");
+    let queries =
+        ["target=Flag/f", "target=Flag/f/_history/2", "agent=Practitioner/u1", "entity=Flag/f/_history/1"];
+    for query in queries {
+        let page = session.search(&format!("Provenance?{query}")).expect("a page");
+        assert_eq!(page.entries.len(), 1, "{query}");
+    }
+    assert!(session.search("Provenance?target=Flag/f/_history/1").expect("a page").entries.is_empty());
+    let page = session.search("Flag?_id=f&_revinclude=Provenance:target").expect("a page");
+    let found =
+        page.entries.iter().find(|entry| entry.resource_type == kind("Provenance")).expect("it comes along");
+    let name = format!("Provenance/{}", found.id);
+    let mut trail = Vec::new();
+    let elevated = session.elevate(None).expect("no passcode");
+    elevated.audit_export(&AuditQuery::default(), &mut trail).expect("exported");
+    let trail = String::from_utf8(trail).expect("text");
+    let writes = |line: &&str| line.contains(&name) && line.contains("\"C\"");
+    let written = trail.lines().find(writes).expect("it is on record");
+    assert!(written.contains("\"u1\"") && written.contains("\"d1\""), "{written}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! | Organization, Practitioner, Location and the like ([`DIRECTORY`]) | `dir/main` |
 //! | terminology, definitions, medications ([`LIBRARY`]) | `lib/main` |
 //! | a Group, a CareTeam of a Group | none: they list patients of others |
+//! | a Provenance of the server's own | none |
 //! | a Patient | `Patient/<its id>` |
 //! | anything in the compartment of a patient (R4 compartmentdefinition-patient), a Task for one | `Patient/<id>` of each |
 //! | else anything in the compartment of a practitioner, a Task that one owns | `user/<id>` of each |
@@ -19,6 +20,8 @@ use keepwell_fhir::{Compartment, Issue, IssueType, Reference, ResourceType, Seve
 use keepwell_protocol::limits::{BLOB_BYTES_MIN, LINE_BYTES_MAX, PULL_BYTES_MAX};
 use keepwell_protocol::{Blob, BlobToken, Body, Id, ResourceKey, Scope};
 use serde::Deserialize;
+
+use crate::provenance::is_own;
 
 /// Types of the directory.
 pub const DIRECTORY: &[&str] = &[
@@ -174,6 +177,7 @@ fn scopes(key: &ResourceKey, bytes: &[u8], walk: &Walk<'_>) -> BTreeSet<Scope> {
         kind if LIBRARY.binary_search(&kind).is_ok() => return main(Scope::library),
         "Patient" => return [Scope::patient(&key.id)].into(),
         "Group" => return BTreeSet::new(),
+        _ if is_own(key) => return BTreeSet::new(),
         "CareTeam" if read::<Team>(bytes).group().is_some() => return BTreeSet::new(),
         _ => {}
     }
@@ -351,6 +355,14 @@ mod tests {
             (r#"{"resourceType":"CareTeam","id":"1","subject":{"reference":"Patient/1"}}"#, "Patient/1"),
             (
                 r#"{"resourceType":"AuditEvent","id":"1","type":{"code":"rest"},"recorded":"2026-01-01T00:00:00Z","agent":[{"requestor":true}],"source":{"observer":{"display":"s"}}}"#,
+                "",
+            ),
+            (
+                r#"{"resourceType":"Provenance","id":"1","target":[{"reference":"Patient/1/_history/2"}],"recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"reference":"Practitioner/u"}}]}"#,
+                "Patient/1",
+            ),
+            (
+                r#"{"resourceType":"Provenance","id":"sync-1","target":[{"reference":"Patient/1/_history/2"}],"recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"reference":"Practitioner/u"}}]}"#,
                 "",
             ),
             (

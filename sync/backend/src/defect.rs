@@ -33,6 +33,8 @@ pub enum Defect {
     NoLeft,
     /// A page is cut within a position.
     TornPages,
+    /// It is not written down how a version was joined.
+    NoProvenance,
 }
 
 impl Defect {
@@ -52,5 +54,6 @@ impl Defect {
         Self::NoReadCheck,
         Self::NoLeft,
         Self::TornPages,
+        Self::NoProvenance,
     ];
 }

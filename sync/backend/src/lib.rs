@@ -12,6 +12,7 @@ mod device;
 mod error;
 mod feed;
 mod memory;
+mod provenance;
 mod pull;
 mod push;
 mod rules;
@@ -26,6 +27,7 @@ pub use device::{Device, DeviceState, Enrolled, LeasePolicy, Redeemed, SEEN_MS};
 pub use error::{Error, Result};
 pub use feed::{Change, NewContent, changed, changed_elsewhere};
 pub use memory::{MemoryBackend, Snapshot};
+pub use provenance::provenance_of;
 pub use pull::NEXT_MS;
 pub use rules::{UPLOAD_AGE_MS, UPLOADS_MAX};
 pub use tenant::{

@@ -21,6 +21,7 @@ use crate::defect::Defect;
 use crate::device::Device;
 use crate::error::Result;
 use crate::feed::{self, Change, NewContent};
+use crate::provenance;
 use crate::rules::may_name;
 use crate::tenant::{Decided, FeedRow, FeedState, Head, Origin, Source, Tenant};
 
@@ -370,21 +371,26 @@ impl Decider<'_> {
             sequence: *sequence,
         });
         feed::changed(self.tenant, &Change { key, head, content, origin })?;
+        let name = self.name(candidate);
+        provenance::record(self.tenant, &mut self.walker, self.device, candidate.mutation, &name, &head)?;
         Ok(Outcome::Applied { version: head.version, position: head.position })
+    }
+
+    fn name(&self, candidate: &Candidate<'_>) -> MutationId {
+        let sequence = candidate.mutation.sequence;
+        MutationId { device: self.device.id.clone(), incarnation: self.incarnation, sequence }
     }
 
     fn archive(&mut self, candidate: &Candidate<'_>, kind: ParkKind) -> Result<()> {
         if self.tenant.has(Defect::NoArchive) {
             return Ok(());
         }
-        let Mutation { sequence, key, base, at, merge, .. } = candidate.mutation;
-        let id =
-            MutationId { device: self.device.id.clone(), incarnation: self.incarnation, sequence: *sequence };
+        let Mutation { key, base, at, merge, .. } = candidate.mutation;
         self.tenant.archive(Archived {
             number: 0,
             device: self.device.id.clone(),
             user: self.device.user.clone(),
-            cid: id.to_string(),
+            cid: self.name(candidate).to_string(),
             kind,
             key: key.clone(),
             base: *base,

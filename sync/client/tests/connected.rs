@@ -70,6 +70,34 @@ fn two_devices_meet_over_tls_and_an_order_ends_one() {
 }
 
 #[test]
+fn fhir_clients_find_who_joined_what_with_what() {
+    let mut world = World::new();
+    let (one, two) = (world.device("one", "ann"), world.device("two", "bob"));
+    one.save("Patient/p1", patient());
+    one.sync();
+    two.sync();
+    one.save("Patient/p1", &patient().replace('}', r#","address":[{"use":"home","city":"Bonn"}]}"#));
+    two.save("Patient/p1", &patient().replace('}', r#","language":"de"}"#));
+    one.sync();
+    assert_eq!(two.sync().merged, 1);
+    world.restart();
+    let (status, page) = world.get("/fhir/Provenance?target=Patient/p1");
+    let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
+    assert_eq!((status, page["entry"].as_array().map(Vec::len)), (200, Some(1)), "{page}");
+    let told = &page["entry"][0]["resource"];
+    assert_eq!(told["target"][0]["reference"], "Patient/p1/_history/3");
+    assert_eq!(told["activity"]["coding"][0]["code"], "merge");
+    assert_eq!(told["agent"][0]["who"]["reference"], "Practitioner/bob");
+    let device = two.client.status().unwrap().device.unwrap();
+    let uri = &told["agent"][1]["who"]["identifier"]["value"];
+    assert_eq!(uri.as_str().unwrap(), format!("urn:keepwell:device:{device}"));
+    assert_eq!(told["entity"][0]["what"]["reference"], "Patient/p1/_history/2");
+    assert_eq!(told["policy"][0], "urn:keepwell:merge-rules:1");
+    assert_eq!(told["extension"][0]["valueString"], "Patient.language");
+    assert!(world.has(&format!("Provenance/{}", told["id"].as_str().unwrap())));
+}
+
+#[test]
 fn a_save_reaches_the_other_device_by_itself() {
     let world = World::new();
     let (one, two) = (world.device("one", "ann"), world.device("two", "bob"));

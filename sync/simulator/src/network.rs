@@ -133,7 +133,7 @@ impl World<'_> {
             return None;
         }
         let Ok(held) = keepwell_engine::Replica::scopes(&mut self.devices[device].replica);
-        let resources = self.server.memory.resources();
+        let resources = self.server.resources();
         let strays: Vec<Row> = resources
             .iter()
             .filter_map(|(key, head, versions)| {
@@ -308,6 +308,7 @@ impl World<'_> {
                 continue;
             }
             self.check_writer(device, mutation, version)?;
+            self.check_provenance(device, head.incarnation, mutation, version)?;
             if let Some(group) = mutation.group {
                 written.entry(group).or_default().push((mutation.key.clone(), version));
             }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepwell_backend::Access;
+use keepwell_backend::{Access, provenance_of};
 use keepwell_protocol::limits::OUTCOMES_MAX;
 use keepwell_protocol::{
-    Body, Error, Frozen, Mutation, Operation, Outcome, Position, PullEnd, PullHead, PullItem, PullRequest,
-    Row, RowState, Scope, Settlement, Version,
+    Body, Error, Frozen, Incarnation, Mutation, MutationId, Operation, Outcome, Position, PullEnd, PullHead,
+    PullItem, PullRequest, ResourceKey, Row, RowState, Scope, Settlement, Version,
 };
 
 use crate::content::Content;
@@ -143,6 +143,54 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// how a version was joined is written down, and by whom; of one that was not joined nothing is.
+    pub(crate) fn check_provenance(
+        &self,
+        device: usize,
+        incarnation: Incarnation,
+        mutation: &Mutation,
+        made: Version,
+    ) -> Step {
+        let own = &self.devices[device];
+        let name = MutationId { device: own.id.clone(), incarnation, sequence: mutation.sequence };
+        let first = Version::ZERO.next().expect("there is a first version");
+        let found = self.server_body(&provenance_of(&name), first);
+        let is_right = match (&mutation.merge, found) {
+            (None, None) => true,
+            (Some(merge), Some(found)) => {
+                let text = String::from_utf8_lossy(found.as_bytes()).into_owned();
+                let version = |version: Version| format!("\"{}/_history/{}\"", mutation.key, version.get());
+                let user = format!("\"Practitioner/{}\"", own.user);
+                let expected = [version(made), version(mutation.base), merge.mine.to_string(), user];
+                expected.iter().all(|part| text.contains(part))
+            }
+            _ => false,
+        };
+        if is_right {
+            return Ok(());
+        }
+        let detail = format!("{} {made:?} of {} has the wrong Provenance, or none", mutation.key, own.id);
+        Err(Violation::new("R-99", detail))
+    }
+
+    /// every Provenance is of a mutation that was applied, and was written once.
+    pub(crate) fn check_provenances(&self) -> Step {
+        let applied: BTreeSet<ResourceKey> = self
+            .applied
+            .keys()
+            .map(|(device, incarnation, sequence)| {
+                let (device, incarnation, sequence) = (device.clone(), *incarnation, *sequence);
+                provenance_of(&MutationId { device, incarnation, sequence })
+            })
+            .collect();
+        let resources = self.server.memory.resources().into_iter();
+        let mut own = resources.filter(|(key, ..)| key.kind.name() == "Provenance");
+        match own.find(|(key, _, versions)| versions.len() > 1 || !applied.contains(key)) {
+            Some((key, ..)) => Err(Violation::new("R-99", format!("{key} is of nothing that was applied"))),
+            None => Ok(()),
+        }
     }
 
     fn access(&self, device: usize, scope: &Scope) -> Option<Access> {

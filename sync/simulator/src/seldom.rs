@@ -25,7 +25,7 @@ impl World<'_> {
     /// Another system edits one of two resources that were saved as one.
     fn edit_half(&mut self) {
         let paired = self.paired();
-        let resources = self.server.memory.resources();
+        let resources = self.server.resources();
         let live: Vec<_> = resources
             .iter()
             .filter(|(key, head, _)| !head.deleted && paired.contains(key))

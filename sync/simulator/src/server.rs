@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
 use keepwell_backend::{
-    Access, Act, Backend, DeviceState, Error, Held, MemoryBackend, Pushed, Redeemed, Result, Retention,
+    Access, Act, Backend, DeviceState, Error, Head, Held, MemoryBackend, Pushed, Redeemed, Result, Retention,
     Snapshot, Storage, Tenant,
 };
 use keepwell_backend_sqlcipher::SqlcipherBackend;
@@ -243,6 +243,13 @@ impl Server {
             Some(defects) => Err(Violation::new("disk", defects)),
             None => Ok(()),
         }
+    }
+
+    /// What devices and other systems wrote, with heads and versions; what the server says of that itself is left out.
+    pub(crate) fn resources(&self) -> Vec<(ResourceKey, Head, Vec<Option<Body>>)> {
+        let mut resources = self.memory.resources();
+        resources.retain(|(key, ..)| key.kind.name() != "Provenance");
+        resources
     }
 
     fn keys(&self) -> Vec<ResourceKey> {

@@ -526,7 +526,7 @@ impl<'p> World<'p> {
     /// Another system edits, moves or deletes.
     fn edit_elsewhere(&mut self) -> Step {
         let paired = self.paired();
-        let resources = self.server.memory.resources();
+        let resources = self.server.resources();
         let live: Vec<_> = resources
             .iter()
             .filter(|(key, head, _)| !head.deleted && !paired.contains(key))
@@ -625,7 +625,7 @@ impl<'p> World<'p> {
         }
         self.applied = applied;
         self.transactions.clear();
-        let resources = self.server.memory.resources().into_iter();
+        let resources = self.server.resources().into_iter();
         self.deleted = resources.filter(|(_, head, _)| head.deleted).map(|(key, ..)| key).collect();
         self.next_epoch();
     }
@@ -677,7 +677,7 @@ impl<'p> World<'p> {
         let mut keep = |key: &ResourceKey, body: &Body| {
             kept.extend(values(body).map(|(_, value)| (key.clone(), value.to_owned())));
         };
-        for (key, _, versions) in self.server.memory.resources() {
+        for (key, _, versions) in self.server.resources() {
             versions.iter().flatten().for_each(|body| keep(&key, body));
         }
         let mut after = 0;
@@ -731,6 +731,7 @@ impl<'p> World<'p> {
             }
         }
         self.server.check(&subjects(&self.devices))?;
+        self.check_provenances()?;
         let kept = self.kept_values();
         for save in self.saves.iter().filter(|save| !save.is_excused) {
             if !kept.contains(&(save.key.clone(), save.value.clone())) {

@@ -54,6 +54,7 @@ const SERVER: &[(Server, u64)] = &[
     (Server::OutcomesNotInThePage, 0),
     (Server::NoLineHash, 100),
     (Server::NoGroups, 0),
+    (Server::NoProvenance, 0),
 ];
 
 #[test]

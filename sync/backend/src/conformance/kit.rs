@@ -2,9 +2,9 @@
 
 use keepwell_fhir::{Instant, ResourceType};
 use keepwell_protocol::{
-    Body, Cursor, Delta, DeltaRow, Frozen, Generation, Grant, Hash, Hydration, Id, Incarnation, Mutation,
-    Operation, Outcome, Part, Payload, Position, PullEnd, PullHead, PullItem, PullRequest, PushHead, Refusal,
-    RequestId, ResourceKey, Row, RowState, Scope, ScopeSet, Sequence, Settlement, Version,
+    Body, Cursor, Delta, DeltaRow, Frozen, Generation, Grant, Hash, Hydration, Id, Incarnation, Merge,
+    Mutation, Operation, Outcome, Part, Payload, Position, PullEnd, PullHead, PullItem, PullRequest,
+    PushHead, Refusal, RequestId, ResourceKey, Row, RowState, Scope, ScopeSet, Sequence, Settlement, Version,
 };
 
 use crate::access::Access;
@@ -155,6 +155,18 @@ impl Tablet<'_> {
     pub(super) fn update(&mut self, base: u64, body: &Body) -> Frozen {
         let key = body.key().expect("a key").to_string();
         self.freeze(Operation::Update, base, Payload::Body(body.clone()), &key)
+    }
+
+    /// An update that says that it was joined with the version that it goes over.
+    pub(super) fn joined(&mut self, base: u64, body: &Body) -> Frozen {
+        let merge = Merge {
+            rule: 1,
+            theirs: version(base),
+            mine: Hash::of(b"before it was joined"),
+            paths: vec!["Flag.code".to_owned()],
+        };
+        let update = self.update(base, body).into_mutation();
+        Frozen::freeze(Mutation { merge: Some(merge), ..update }).expect("a sound mutation")
     }
 
     pub(super) fn update_by(&mut self, base: u64, old: &Body, body: &Body) -> Frozen {

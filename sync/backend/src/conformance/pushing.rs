@@ -1,11 +1,14 @@
 //! How mutations are decided.
 
-use keepwell_protocol::{Epoch, Operation, Outcome, ParkKind, Payload, Refusal, ResyncReason, RowState};
+use keepwell_protocol::{
+    Epoch, MutationId, Operation, Outcome, ParkKind, Payload, Refusal, ResyncReason, RowState,
+};
 
 use super::cases;
 use super::kit::*;
 use crate::access::Access;
 use crate::backend::Backend;
+use crate::provenance::provenance_of;
 
 cases![
     a_life_of_a_resource_is_a_version_a_mutation,
@@ -31,6 +34,7 @@ cases![
     a_group_with_an_edit_that_is_rejected_is_parked_whole,
     a_group_with_a_gap_is_not_begun,
     bases_of_another_epoch_are_refused,
+    how_edits_were_joined_is_written_down_once_and_for_no_device,
 ];
 
 fn a_life_of_a_resource_is_a_version_a_mutation(backend: &dyn Backend) {
@@ -326,4 +330,35 @@ fn bases_of_another_epoch_are_refused(backend: &dyn Backend) {
     head.epoch = Some(Epoch::new(99));
     let pushed = backend.push(&tablet.device, &head, &[create], NOON).expect("decided");
     assert_eq!(pushed.head.last_seq, sequence(1));
+}
+
+fn how_edits_were_joined_is_written_down_once_and_for_no_device(backend: &dyn Backend) {
+    let mut tablet = tablet(backend, "d1", "u1", &["Patient/1"]);
+    let create = tablet.create(&flag("f", "1", "one"));
+    tablet.push_one(create);
+    let joined = tablet.joined(1, &flag("f", "1", "two"));
+    assert_eq!(applied(&tablet.push_one(joined.clone())), (2, 2));
+    let clock = || backend.horizon().expect("a horizon").clock;
+    assert_eq!(clock(), position(3), "the version, and how it was made");
+    assert_eq!(brief(&tablet.push_one(joined)), "applied 2");
+    let same = tablet.joined(2, &flag("f", "1", "two"));
+    assert_eq!(brief(&tablet.push_one(same)), "noop 2");
+    let late = tablet.joined(1, &flag("f", "1", "three"));
+    assert_eq!(brief(&tablet.push_one(late)), "conflict 2 in");
+    assert_eq!(clock(), position(3), "a version has one, and what made no version has none");
+    assert_eq!(tablet.pull(0).lines(), ["Patient/1 Flag/f 2 in"]);
+    assert_eq!(tablet.pull(0).end.upto, position(3));
+
+    let name =
+        MutationId { device: tablet.device.clone(), incarnation: tablet.incarnation, sequence: sequence(2) };
+    let own = provenance_of(&name);
+    let forged = body(&format!(
+        r#"{{"resourceType":"Provenance","id":"{}","target":[{{"reference":"Patient/1"}}],"recorded":"2026-01-01T00:00:00Z","agent":[{{"who":{{"reference":"Practitioner/u2"}}}}]}}"#,
+        own.id
+    ));
+    let attempts = [tablet.update(1, &forged), tablet.delete(1, &own.to_string()), tablet.create(&forged)];
+    for attempt in attempts {
+        assert_eq!(brief(&tablet.push_one(attempt)), "parked NoGrant -");
+    }
+    assert_eq!(clock(), position(3));
 }

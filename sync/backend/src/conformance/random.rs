@@ -179,6 +179,7 @@ fn mutation(tablet: &mut Tablet<'_>, group: Option<u64>, random: &mut Random) ->
             tablet.next = if group.is_none() { 1 } else { tablet.next };
             tablet.freeze_in(group, Operation::Update, base, Payload::Body(body), &key)
         }
+        5 if group.is_none() => tablet.joined(base, &body),
         _ => tablet.freeze_in(group, Operation::Update, base, Payload::Body(body), &key),
     }
 }
