@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use keepwell_backend::Access;
-use keepwell_server::{Config, Server, TokenUse, Tokens, prepare};
+use keepwell_server::{Config, Server, TokenUse, Tokens, pin_set, prepare, prepare_key};
 use keepwell_tls::Invitation;
 use tempfile::TempDir;
 
@@ -123,6 +123,19 @@ impl Clinic {
     pub fn invite(&self, user: &str, patient: &str) -> String {
         self.grant(user, patient);
         self.invitation(user).text().expect("the server has pins").to_string()
+    }
+
+    /// The document of its newest pins, which have a next key: devices do not have them from the server, which goes on
+    /// with what it began with.
+    ///
+    /// # Panics
+    /// Where the operator's program would say what is wrong.
+    #[must_use]
+    pub fn pins(&self) -> String {
+        let config = Self::config(self.folder(), "127.0.0.1:0");
+        let root = self.folder().join("data/offline/pin-root.seed");
+        prepare_key(&config, &root).expect("the folder has the key that signs");
+        pin_set(&config).expect("the server has pins").1
     }
 
     /// Orders every device to destroy its store when it is here next.

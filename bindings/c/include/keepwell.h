@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 // Rises when a function or a type of this header changes its meaning or goes. New ones do not raise it.
-#define KEEPWELL_ABI_VERSION 1
+#define KEEPWELL_ABI_VERSION 2
 
 // Bytes of an id with the zero at its end: R4 allows 64 characters.
 #define KEEPWELL_ID_BYTES 65
@@ -156,6 +156,15 @@ typedef struct {
   uint64_t id;
 } KeepwellSession;
 
+// UTF-8 of `length` bytes, without a zero byte at its end. The callee reads it during the call only. A null address
+// with length 0 is empty text; where text may be left out, that is no text.
+typedef struct {
+  // The first byte.
+  const char *data;
+  // How many bytes.
+  size_t length;
+} KeepwellText;
+
 // Bytes, mostly JSON as UTF-8, without a zero byte at their end. Owned by the library: free them with
 // `keepwell_buffer_free`, from any thread.
 typedef struct {
@@ -184,15 +193,6 @@ typedef struct {
   // Not for the caller.
   uint64_t id;
 } KeepwellFeed;
-
-// UTF-8 of `length` bytes, without a zero byte at its end. The callee reads it during the call only. A null address
-// with length 0 is empty text; where text may be left out, that is no text.
-typedef struct {
-  // The first byte.
-  const char *data;
-  // How many bytes.
-  size_t length;
-} KeepwellText;
 
 // Sync of a store: `keepwell_sync_open`; freed by `keepwell_sync_free`.
 typedef struct {
@@ -302,6 +302,8 @@ typedef struct {
   KeepwellBackupGuard backup_guard;
   // A name for this place that outlives `path`, where paths change (iOS). Empty: the path.
   KeepwellText place;
+  // Whether the audit record of a read is written before the read returns, instead of within a second.
+  bool strict_audit;
 } KeepwellStoreOptions;
 
 // Told how far a transfer has come: resources that are dealt with. 0 to go on, anything else to end it. It must not
@@ -326,12 +328,13 @@ uint32_t keepwell_abi_version(void);
 // The version of the library, as "0.1.0", in static memory.
 const char *keepwell_version(void);
 
-// The newest records of the audit trail, as a JSON array of FHIR AuditEvents. `after`, unless 0, is what the call for
-// the page before gave in `next`, which is 0 after the last page.
+// The newest records of the audit trail, about one patient unless `patient` is empty, as a JSON array of FHIR
+// AuditEvents. `after`, unless 0, is what the call for the page before gave in `next`, which is 0 after the last page.
 //
 // # Safety
-// `events` points to memory for a buffer, `next` and `error` are null or point to memory for theirs.
+// `patient` is as it says, `events` points to memory for a buffer, `next` and `error` are null or point to memory for theirs.
 int32_t keepwell_audit_page(KeepwellSession session,
+                            KeepwellText patient,
                             uint32_t count,
                             int64_t after,
                             KeepwellBuffer *events,
@@ -353,6 +356,12 @@ int32_t keepwell_verify(KeepwellSession session,
 // # Safety
 // `buffer` is null or points to a `KeepwellBuffer`.
 int32_t keepwell_buffer_free(KeepwellBuffer *buffer);
+
+// Fails with the code, from 100 to 999: a program tries what it shows with it. 919 for another number.
+//
+// # Safety
+// `error` is null or points to memory for one.
+int32_t keepwell_rehearse_error(uint32_t code, KeepwellError *error);
 
 // The code of an error: docs/error-codes.md lists them. 0 where there is no error.
 int32_t keepwell_error_code(KeepwellError error);
@@ -382,6 +391,17 @@ void keepwell_error_free(KeepwellError *error);
 int32_t keepwell_observe(KeepwellStore store,
                          KeepwellFeed *feed,
                          KeepwellError *error);
+
+// The change log after a sequence, oldest first, at most `limit` changes: a JSON array with elements as those of
+// `keepwell_observe`. For a program that goes on where it stopped.
+//
+// # Safety
+// `changes` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_changes_after(KeepwellStore store,
+                               int64_t sequence,
+                               uint32_t limit,
+                               KeepwellBuffer *changes,
+                               KeepwellError *error);
 
 // Follows what a search finds; what it finds now is told first, as added. An element of what `keepwell_feed_next`
 // gives has "kind" (added, changed, removed), "resourceType" and "id".
@@ -571,6 +591,16 @@ int32_t keepwell_history(KeepwellSession session,
                          int64_t *next,
                          KeepwellError *error);
 
+// Creates a Binary from bytes, which need not be base64.
+//
+// # Safety
+// As `keepwell_create`.
+int32_t keepwell_add_attachment(KeepwellSession session,
+                                KeepwellText content_type,
+                                KeepwellText content,
+                                KeepwellWritten *written,
+                                KeepwellError *error);
+
 // Hands the decoded content of the `index`-th large attachment of a resource to `write`, piece by piece.
 //
 // # Safety
@@ -595,6 +625,18 @@ int32_t keepwell_purge(KeepwellSession session,
                        KeepwellText reason,
                        KeepwellText passcode_text,
                        KeepwellError *error);
+
+// Removes a patient and everything in its compartment for good, as `keepwell_purge`. `resources`, unless null, gets how
+// many that were.
+//
+// # Safety
+// The texts are as they say, `resources` and `error` are null or point to memory for theirs.
+int32_t keepwell_purge_patient(KeepwellSession session,
+                               KeepwellText id,
+                               KeepwellText reason,
+                               KeepwellText passcode_text,
+                               uint64_t *resources,
+                               KeepwellError *error);
 
 // Options for an app on a device, with the keychain of the platform.
 KeepwellStoreOptions keepwell_store_options(KeepwellText path, KeepwellText app, KeepwellText device);
@@ -648,6 +690,15 @@ int32_t keepwell_store_resume(KeepwellStore store, KeepwellText passcode_text, K
 // `state` points to an `int32_t`, `error` is null or points to memory for one.
 int32_t keepwell_store_state(KeepwellStore store, int32_t *state, KeepwellError *error);
 
+// What the store holds, as a JSON object: "resources", "superseded" (versions that were replaced), "attachments",
+// "auditRecords" and "bytes" on disk.
+//
+// # Safety
+// `stats` points to memory for a buffer, `error` is null or points to memory for one.
+int32_t keepwell_stats(KeepwellSession session,
+                       KeepwellBuffer *stats,
+                       KeepwellError *error);
+
 // Whether each file of the store is marked so that backups leave it out, as a JSON object.
 //
 // # Safety
@@ -686,6 +737,17 @@ int32_t keepwell_sync_enrol(KeepwellSync sync,
                             KeepwellText invitation,
                             KeepwellText name,
                             KeepwellError *error);
+
+// Takes newer pins of the server from a document that its operator has signed, when they cannot come from the server
+// (464, 465): its key was changed while this device was away, or its pins have expired. `is_new`, unless null, gets
+// whether they were not known before. Codes 451 to 456 say what is wrong with the document: the pins stay as they were.
+//
+// # Safety
+// `document` is as it says, `is_new` and `error` are null or point to memory for theirs.
+int32_t keepwell_sync_install_pins(KeepwellSync sync,
+                                   KeepwellText document,
+                                   bool *is_new,
+                                   KeepwellError *error);
 
 // Sends what waits and fetches what is new; blocks until there is nothing more, or the server cannot be reached: then
 // "problem" of the report is the code. `progress` is told the edits and resources dealt with, and may end the round;

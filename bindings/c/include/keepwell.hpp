@@ -205,6 +205,15 @@ public:
         });
     }
 
+    /// Takes newer pins of the server from a document that its operator has signed; whether they were not known before.
+    bool install_pins(std::string_view document) const {
+        bool is_new = false;
+        detail::run([&](KeepwellError *error) {
+            return keepwell_sync_install_pins(sync_.get(), detail::text(document), &is_new, error);
+        });
+        return is_new;
+    }
+
     /// Syncs with a plain FHIR server from now on.
     void enrol_fhir(const KeepwellFhirServer &server) const {
         detail::run([&](KeepwellError *error) { return keepwell_sync_enrol_fhir(sync_.get(), &server, error); });

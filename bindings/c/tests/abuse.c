@@ -70,6 +70,14 @@ int main(int argc, char **argv) {
     CHECK(keepwell_create(session, text("Nothing"), text("{}"), none, NULL, NULL) == 117);
     CHECK(keepwell_patch(session, patient, text("p"), 9, text("[]"), 0, NULL, NULL) == 919);
 
+    /* Every code as a program meets it. */
+    for (uint32_t code = 100; code < 1000; code++) {
+        CHECK(keepwell_rehearse_error(code, &error) == (int32_t)code && keepwell_error_code(error) == (int32_t)code);
+        CHECK(keepwell_error_actor(error) != KEEPWELL_ACTOR_NOBODY && keepwell_error_reason(error) != NULL);
+        keepwell_error_free(&error);
+    }
+    CHECK(keepwell_rehearse_error(0, NULL) == 919 && keepwell_rehearse_error(UINT32_MAX, NULL) == 919);
+
     /* Handles of another kind, made up, or freed. */
     KeepwellSession foreign = {store.id}, made_up = {42}, zero = {0};
     CHECK(keepwell_read(foreign, patient, text("p"), 0, &buffer, NULL) == 913);

@@ -473,7 +473,12 @@ static void call(Rng *rng) {
             default: code = keepwell_feed_next(FEED_OF(rng), below(rng, 5), out, told); gives = true; break;
         }
     } else if (dice < 300) {
-        switch (below(rng, 14)) {
+        switch (below(rng, 15)) {
+            case 14: {
+                bool is_new;
+                code = keepwell_sync_install_pins(SYNC_OF(rng), NAME(rng), chance(rng, 50) ? &is_new : NULL, told);
+                break;
+            }
             case 0: {
                 KeepwellFhirServer server = fhir_server(rng);
                 code = keepwell_sync_enrol_fhir(SYNC_OF(rng), chance(rng, 95) ? &server : NULL, told);
@@ -507,7 +512,16 @@ static void call(Rng *rng) {
     } else if (dice < 330) {
         /* What goes through the whole store. */
         KeepwellText records = {"records.ndjson", 14};
-        switch (below(rng, 6)) {
+        switch (below(rng, 9)) {
+            case 5: code = keepwell_stats(SESSION_OF(rng), out, told); gives = true; break;
+            case 6: code = keepwell_changes_after(STORE_OF(rng), (int64_t)version(rng), small, out, told); gives = true; break;
+            case 7: code = keepwell_add_attachment(SESSION_OF(rng), NAME(rng), BODY(rng), written, told); break;
+            case 8: {
+                uint64_t resources;
+                code = keepwell_purge_patient(SESSION_OF(rng), ID(rng), NAME(rng), secret(rng),
+                                              chance(rng, 50) ? &resources : NULL, told);
+                break;
+            }
             case 0:
                 code = keepwell_import_file(SESSION_OF(rng), chance(rng, 80) ? records : path(rng), small & 31,
                                             chance(rng, 80) ? progress : NULL, rng, optional, told);
@@ -543,7 +557,7 @@ static void call(Rng *rng) {
                                                 rng, told);
                 break;
             case 8:
-                code = keepwell_audit_page(SESSION_OF(rng), small, chance(rng, 50) ? 0 : (int64_t)next(rng), out,
+                code = keepwell_audit_page(SESSION_OF(rng), chance(rng, 70) ? none() : ID(rng), small, chance(rng, 50) ? 0 : (int64_t)next(rng), out,
                                            chance(rng, 50) ? &after : NULL, told);
                 gives = true;
                 break;

@@ -200,7 +200,11 @@ static void records(KeepwellStore store, const char *directory, KeepwellText pas
     memset(binary + start, 'A', photo);
     strcpy(binary + start + photo, "\"}");
     OK(keepwell_update(session, text("Binary"), text("photo"), text(binary), KEEPWELL_ABSENT, &written, &error));
+    OK(keepwell_add_attachment(session, text("image/png"), (KeepwellText){binary, photo}, &written, &error));
+    CHECK(written.operation == KEEPWELL_OPERATION_CREATE);
     free(binary);
+    OK(keepwell_stats(session, &buffer, &error));
+    CHECK(holds(&buffer, "\"attachments\":2"));
     Counter counter = {0, 0, store};
     OK(keepwell_read_attachment(session, text("Binary"), text("photo"), 0, count, &counter, &error));
     CHECK(counter.bytes == photo / 4 * 3 && counter.reentry == 917);
@@ -234,7 +238,7 @@ static void records(KeepwellStore store, const char *directory, KeepwellText pas
     OK(keepwell_store_erase(other, &error));
 
     /* What happened, and whether all of it is sound. */
-    OK(keepwell_audit_page(session, 100, 0, &buffer, &next, &error));
+    OK(keepwell_audit_page(session, none, 100, 0, &buffer, &next, &error));
     CHECK(holds(&buffer, "AuditEvent"));
     OK(keepwell_verify(session, &buffer, &error));
     CHECK(holds(&buffer, "\"sound\":true"));

@@ -55,6 +55,12 @@ int main(int argc, char **argv) {
         } catch (const keepwell::Error &error) {
             CHECK(error.code() == 417 && error.actor() == KEEPWELL_ACTOR_SERVER);
         }
+        try {
+            sync.install_pins("no pins");
+            CHECK(false);
+        } catch (const keepwell::Error &error) {
+            CHECK(error.code() == 417);
+        }
 
         // A plain FHIR server that is not there: the tokens for it are asked for first.
         KeepwellFhirServer server{};

@@ -1,5 +1,5 @@
 /* The part of bindings/journey.md that needs a server: two stores, edits on both, a merge, conflicts, a photo, a wipe.
- * Usage: sync DIRECTORY INVITATION_A INVITATION_B. When it says that it is ready, all devices are ordered to be wiped;
+ * Usage: sync DIRECTORY INVITATION_A INVITATION_B PINS, a newer pin set of the server. When it says that it is ready, all devices are ordered to be wiped;
  * then it wants a line. */
 
 #include "check.h"
@@ -97,7 +97,7 @@ static int32_t count(void *context, const char *data, size_t length) {
 }
 
 int main(int argc, char **argv) {
-    CHECK(argc == 4);
+    CHECK(argc == 5);
     Device a = device(argv[1], "a", argv[2]), b = device(argv[1], "b", argv[3]);
     KeepwellBuffer buffer;
 
@@ -203,6 +203,15 @@ int main(int argc, char **argv) {
     CHECK(holds(&buffer, "\"running\":true"));
     OK(keepwell_sync_stop(b.sync, &error));
     CHECK(keepwell_feed_free(feed) == 0);
+
+    /* Pins that came by file. */
+    bool is_new = false;
+    CHECK(keepwell_sync_install_pins(b.sync, text("no pins"), &is_new, NULL) == 452 && !is_new);
+    OK(keepwell_sync_install_pins(b.sync, text(argv[4]), &is_new, &error));
+    CHECK(is_new);
+    OK(keepwell_sync_install_pins(b.sync, text(argv[4]), &is_new, &error));
+    CHECK(!is_new);
+    sync(&b);
 
     /* A round that is ended from within, and what stays at home. */
     edit(&a, "{\"gender\":\"male\"}");

@@ -1,5 +1,6 @@
 // A ward list that follows the store: who is in, with the newest heart rate, redrawn whenever something commits. Run
-// with an empty folder as its argument; it plays a morning and stops.
+// with an empty folder as its argument, and it plays a morning and stops; with a file of Bundles or NDJSON as well, and it
+// shows who is in there.
 
 import keepwell.*
 import kotlinx.coroutines.Dispatchers
@@ -20,10 +21,17 @@ fun String.field(key: String): String? =
 
 /** The list as it is now: one search for the patients, one each for their pulse. */
 suspend fun beds(session: Session): List<Bed> = session.work {
-    search("Patient?active=true&_sort=family").entries.map { patient ->
+    search("Patient?active:not=false&_sort=family&_count=20").entries.map { patient ->
         val newest = search("Observation?patient=${patient.id}&code=8867-4&_sort=-date&_count=1").entries.firstOrNull()
         Bed(patient.body.field("family") ?: "?", newest?.body?.field("value"))
     }
+}
+
+fun draw(beds: List<Bed>) = println(beds.joinToString("\n", "-- ward 3\n") { "${it.name.padEnd(16)} ${it.pulse ?: "-"}" })
+
+/** An import with its progress; what cannot be stored is counted and left out. */
+suspend fun import(session: Session, file: String) = session.importing(file, ImportOptions(skipRefused = true)).collect {
+    if (it is Step.Done) println("${it.report.created} resources, ${it.report.refused} refused")
 }
 
 fun patient(id: String, family: String, active: Boolean = true) =
@@ -41,12 +49,17 @@ class WardList {
             val keys = KeychainChoice.File("${arguments[0]}/keys")
             val store = Store.create(StoreOptions("${arguments[0]}/records", "ward", "tablet 3", keys))
             store.session("nurse.smith") { session ->
+                if (arguments.size > 1) {
+                    import(session, arguments[1])
+                    draw(beds(session))
+                    return@session
+                }
                 var shown = emptyList<Bed>()
                 val screen = launch(Dispatchers.Default) {
                     // Several commits in a row are one redraw.
                     store.commits().map { }.onStart { emit(Unit) }.conflate().collect {
                         shown = beds(session)
-                        println(shown.joinToString("\n", "-- ward 3\n") { "${it.name.padEnd(12)} ${it.pulse ?: "-"}" })
+                        draw(shown)
                     }
                 }
                 delay(300)

@@ -16,7 +16,7 @@ class CallCost {
     companion object {
         @JvmStatic
         fun main(arguments: Array<String>): Unit = runBlocking {
-            val options = StoreOptions("${arguments[0]}/store", "bench", "bench", KeychainChoice.Memory)
+            val options = StoreOptions("${arguments[0]}/${ProcessHandle.current().pid()}", "bench", "bench", KeychainChoice.Memory)
             val store = Store.create(options)
             val session = store.session("bench")
             repeat(100) { session.update("Patient", "p$it", patient2k(it)) }

@@ -1,5 +1,5 @@
 // The journey of bindings/journey.md in Kotlin. Arguments: an empty folder, two invitations; address, authorities and a token
-// of a plain FHIR server. At the end it asks whoever runs it for an order to wipe, with a line "wipe".
+// of a plain FHIR server; a newer pin set of the server that invited. At the end it asks whoever runs it for an order to wipe, with a line "wipe".
 
 import java.io.File
 import java.util.Base64
@@ -7,10 +7,13 @@ import keepwell.*
 import kotlin.system.exitProcess
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 
@@ -43,6 +46,26 @@ class MemoryKeychain : HostKeychain {
     @Synchronized override fun set(name: String, secret: ByteArray) { secrets[name] = secret }
     @Synchronized override fun remove(name: String) { secrets.remove(name) }
     @Synchronized override fun names(): List<String> = secrets.keys.toList()
+}
+
+/** A keychain that refuses, throws what it must not, or calls the library. */
+class Meddler : HostKeychain {
+    val secrets = MemoryKeychain()
+    val told = mutableListOf<Int>()
+    var meddle: () -> Unit = {}
+
+    @Synchronized override fun get(name: String): ByteArray? {
+        try {
+            meddle()
+        } catch (error: KeepwellException) {
+            told.add(error.code)
+        }
+        return secrets.get(name)
+    }
+
+    override fun set(name: String, secret: ByteArray) = secrets.set(name, secret)
+    override fun remove(name: String) = secrets.remove(name)
+    override fun names(): List<String> = secrets.names()
 }
 
 class Log : Logger {
@@ -122,6 +145,45 @@ suspend fun keys(folder: File): Store {
     return Store.recover(options(folder, "store", choice), PHRASE, PASSCODE)
 }
 
+/** What apps get wrong: a code or an exception of the language, never a crash. */
+suspend fun mistakes(folder: File) {
+    val meddler = Meddler()
+    val store = Store.create(options(folder, "mistakes", KeychainChoice.Host(meddler)))
+    val (vault, session) = store.vault() to store.session("dr.jones")
+    refused(117, Actor.CALLER) { session.history("Patient", null, -1) }
+    refused(117, Actor.CALLER) { session.read("Patient\u0000", "p") }
+    refused(108, Actor.CALLER) { session.create("Patient", "[".repeat(1_000_000)) }
+    try {
+        session.create("Patient", "\ud800")
+        throw AssertionError("half of a character was taken")
+    } catch (_: java.nio.charset.CharacterCodingException) {
+    }
+    coroutineScope {
+        repeat(8) { launch(Dispatchers.Default) { refused(101, Actor.CALLER) { session.read("Patient", "p") } } }
+    }
+    vault.lock()
+    for ((fault, code) in listOf(
+        KeychainFault.Locked() to 201, KeychainFault.Unavailable() to 214, KeychainFault.Invalidated() to 212,
+        IllegalStateException("of the app") to 217)) {
+        meddler.meddle = { throw fault }
+        refused(code, Actor.PERSON) { vault.unlock() }
+    }
+    meddler.meddle = { store.session("dr.jones") }
+    vault.unlock()
+    check(meddler.told.isNotEmpty() && meddler.told.all { it == 917 }, "a callback that calls the library")
+    val ended = store.session("dr.jones")
+    ended.end()
+    refused(912, Actor.KEEPWELL) { ended.read("Patient", "p") }
+    ended.destroy()
+    try {
+        ended.read("Patient", "p")
+        throw AssertionError("what is gone was used")
+    } catch (_: IllegalStateException) {
+    }
+    vault.erase()
+    refused(225, Actor.PERSON) { session.read("Patient", "p") }
+}
+
 suspend fun records(folder: File, store: Store) {
     val commits = Commits()
     val subscription = store.listen(commits)
@@ -129,11 +191,16 @@ suspend fun records(folder: File, store: Store) {
         val watching = runBlocking {
             val first = async(Dispatchers.Default) { session.watch("Patient?active=true").first() }
             val commit = async(Dispatchers.Default) { store.commits().map { it.id }.first() }
-            Thread.sleep(300)
             session.work { update("Patient", "p", patient("p", true), ifAbsent = true) }
-            withTimeout(10_000) { first.await() to commit.await() }
+            // Until the feed is open, nobody hears of a commit.
+            var written = 0
+            while (!commit.isCompleted) {
+                session.work { update("Basic", "w", """{"resourceType":"Basic","id":"w","code":{"text":"${written++}"}}""") }
+                delay(50)
+            }
+            withTimeout(60_000) { first.await() to commit.await() }
         }
-        check(watching.first.kind == LiveKind.ADDED && watching.second == "p", "the live query tells")
+        check(watching.first.kind == LiveKind.ADDED && watching.second in listOf("p", "w"), "the live query tells")
         check(session.patch("Patient", "p", PatchFormat.MERGE, """{"active":false}""", 1).version == 2L, "patched")
         refused(103, Actor.CALLER) { session.patch("Patient", "p", PatchFormat.MERGE, "{}", 1) }
         check("true" in session.vread("Patient", "p", 1) && "false" in session.read("Patient", "p"), "versions")
@@ -218,7 +285,7 @@ suspend fun conflict(one: Session, two: Session, syncs: Pair<Sync, Sync>, mine: 
     return syncs.second.conflicts().single()
 }
 
-suspend fun sync(folder: File, invitations: List<String>) {
+suspend fun sync(folder: File, invitations: List<String>, pins: String) {
     val (storeOne, syncOne) = device(folder, "one", invitations[0])
     val (storeTwo, syncTwo) = device(folder, "two", invitations[1])
     val (one, two) = storeOne.session("one") to storeTwo.session("two")
@@ -228,6 +295,8 @@ suspend fun sync(folder: File, invitations: List<String>) {
     one.update("Flag", "f", flag("first"))
     check((syncOne.rounds().toList().last() as Step.Done).report.sent == 2L, "sent")
     check(syncTwo.round().received == 2L, "received")
+    refused(452, Actor.OPERATOR) { syncTwo.installPins("no pins") }
+    check(syncTwo.installPins(pins) && !syncTwo.installPins(pins), "newer pins came by file, once")
 
     val found = conflict(one, two, syncs, mine = "dog", theirs = "cat")
     val details = found.details()
@@ -263,10 +332,15 @@ suspend fun sync(folder: File, invitations: List<String>) {
     syncTwo.start()
     val came = runBlocking {
         val change = async(Dispatchers.Default) { storeTwo.commits().take(1).toList() }
-        Thread.sleep(300)
-        one.update("Flag", "f", flag("by itself"))
-        syncTwo.nudge()
-        withTimeout(20_000) { change.await() }
+        var written = 0
+        withTimeout(60_000) {
+            while (!change.isCompleted) {
+                one.update("Flag", "f", flag("by itself ${written++}"))
+                syncTwo.nudge()
+                delay(200)
+            }
+            change.await()
+        }
     }
     check(came.single().id == "f" && syncOne.status().isRunning, "sync goes on by itself")
     syncOne.stop()
@@ -325,8 +399,9 @@ fun main(arguments: Array<String>): Unit = runBlocking {
     val store = keys(folder)
     records(folder, store)
     store.vault().erase()
+    mistakes(folder)
     plain(folder, arguments[3], arguments[4], arguments[5])
-    sync(folder, listOf(arguments[1], arguments[2]))
+    sync(folder, listOf(arguments[1], arguments[2]), arguments[6])
     setLogger(null)
     println("the journey held in Kotlin with ${version()}")
     exitProcess(0)

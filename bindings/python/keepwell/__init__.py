@@ -14,9 +14,11 @@ written, to the last digit. Every call may come from any thread. ``keepwell.aio`
 """
 
 from ._errors import Actor, Error
+from ._library import rehearse_error, version
 from ._log import set_logger
-from ._store import Feed, Keychain, Session, State, Store, Written
+from ._options import BackupGuard, HostKeychain, Keychain, KeychainFault, Settings
+from ._store import Feed, Session, State, Store, Written
 from ._sync import Conflict, Resolution, Sync, Writes
 
-__all__ = ["Actor", "Conflict", "Error", "Feed", "Keychain", "Resolution", "Session", "State", "Store", "Sync",
-           "Writes", "Written", "set_logger"]
+__all__ = ["Actor", "BackupGuard", "Conflict", "Error", "Feed", "HostKeychain", "Keychain", "KeychainFault", "Resolution",
+           "Session", "Settings", "State", "Store", "Sync", "Writes", "Written", "rehearse_error", "set_logger", "version"]

@@ -14,7 +14,9 @@ from typing import Any, Callable
 from ._errors import Actor, Error
 
 #: The KEEPWELL_ABI_VERSION that this package is written for.
-ABI_VERSION = 1
+ABI_VERSION = 2
+#: The room for a secret that a keychain gives.
+SECRET_MAX_BYTES = 256
 
 
 class Text(Structure):
@@ -35,18 +37,27 @@ class CWritten(Structure):
     _fields_ = [("id", c_char * 65), ("version", c_uint64), ("last_updated_ms", c_int64), ("operation", c_int32)]
 
 
+GET = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_void_p, POINTER(c_size_t))
+SET = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, c_void_p, c_size_t)
+REMOVE = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+TELL = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_size_t)
+LIST = ctypes.CFUNCTYPE(c_int32, c_void_p, TELL, c_void_p)
+GUARD = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+
+
 class CKeychain(Structure):
-    _fields_ = [("context", c_void_p), ("get", c_void_p), ("set", c_void_p), ("remove", c_void_p), ("list", c_void_p)]
+    _fields_ = [("context", c_void_p), ("get", GET), ("set", SET), ("remove", REMOVE), ("list", LIST)]
 
 
 class CBackupGuard(Structure):
-    _fields_ = [("context", c_void_p), ("apply", c_void_p), ("is_applied", c_void_p)]
+    _fields_ = [("context", c_void_p), ("apply", GUARD), ("is_applied", GUARD)]
 
 
 class Options(Structure):
     _fields_ = [("path", Text), ("app", Text), ("device", Text), ("keychain", c_int32), ("keychain_path", Text),
                 ("host", CKeychain), ("idle_ms", c_uint64), ("session_ms", c_uint64), ("erase_after", c_uint32),
-                ("cache_kib", c_uint32), ("memory_security", c_bool), ("backup_guard", CBackupGuard), ("place", Text)]
+                ("cache_kib", c_uint32), ("memory_security", c_bool), ("backup_guard", CBackupGuard), ("place", Text),
+                ("strict_audit", c_bool)]
 
 
 class CFhirServer(Structure):
@@ -73,6 +84,7 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_store_resume": [Handle, Text, _E],
     "keepwell_store_state": [Handle, POINTER(c_int32), _E],
     "keepwell_store_backup_report": [Handle, _B, _E],
+    "keepwell_changes_after": [Handle, c_int64, c_uint32, _B, _E],
     "keepwell_store_erase": [Handle, _E],
     "keepwell_store_free": [Handle],
     "keepwell_session_begin": [Handle, Text, Text, Text, _E, _E],
@@ -85,7 +97,10 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_read": [Handle, Text, Text, c_uint64, _B, _E],
     "keepwell_history": [Handle, Text, Text, c_uint32, c_int64, _B, POINTER(c_int64), _E],
     "keepwell_read_attachment": [Handle, Text, Text, c_uint32, WRITE, c_void_p, _E],
+    "keepwell_add_attachment": [Handle, Text, Text, _W, _E],
     "keepwell_purge": [Handle, Text, Text, Text, Text, _E],
+    "keepwell_purge_patient": [Handle, Text, Text, Text, POINTER(c_uint64), _E],
+    "keepwell_stats": [Handle, _B, _E],
     "keepwell_search": [Handle, Text, c_bool, _B, _E],
     "keepwell_explain_search": [Handle, Text, _B, _E],
     "keepwell_add_search_parameter": [Handle, Text, _E],
@@ -97,16 +112,18 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_import": [Handle, Text, Text, c_uint32, PROGRESS, c_void_p, _B, _E],
     "keepwell_export": [Handle, Text, WRITE, c_void_p, _E],
     "keepwell_archive": [Handle, Text, Text, WRITE, c_void_p, _E],
-    "keepwell_audit_page": [Handle, c_uint32, c_int64, _B, POINTER(c_int64), _E],
+    "keepwell_audit_page": [Handle, Text, c_uint32, c_int64, _B, POINTER(c_int64), _E],
     "keepwell_verify": [Handle, _B, _E],
     "keepwell_set_passcode": [Handle, Text, Text, _E],
     "keepwell_set_recovery": [Handle, Text, Text, _E],
     "keepwell_store_recover": [POINTER(Options), Text, Text, _E, _E],
     "keepwell_store_restore": [POINTER(Options), Text, Text, Text, _E, _E],
     "keepwell_set_logger": [LOGGER, c_void_p, _E],
+    "keepwell_rehearse_error": [c_uint32, _E],
     "keepwell_rotate_keys": [Handle, Text, c_bool, _E],
     "keepwell_sync_open": [Handle, Text, Text, Text, _E, _E],
     "keepwell_sync_enrol": [Handle, Text, Text, _E],
+    "keepwell_sync_install_pins": [Handle, Text, POINTER(c_bool), _E],
     "keepwell_sync_enrol_fhir": [Handle, POINTER(CFhirServer), _E],
     "keepwell_sync_set_token_provider": [Handle, TOKENS, c_void_p, _E],
     "keepwell_sync_run": [Handle, PROGRESS, c_void_p, _B, _E],
@@ -134,7 +151,11 @@ def _find() -> str:
 
 
 def _load() -> ctypes.CDLL:
-    loaded = ctypes.CDLL(_find())
+    try:
+        loaded = ctypes.CDLL(_find())
+    except OSError as error:
+        raise ImportError(f"the Keepwell library cannot be loaded ({error}): install the wheel of this platform, or name "
+                          "the library in KEEPWELL_LIBRARY") from error
     loaded.keepwell_abi_version.restype = c_uint32
     if loaded.keepwell_abi_version() != ABI_VERSION:
         raise ImportError("the Keepwell library has another ABI version than this package")
@@ -216,3 +237,13 @@ def reporting(progress: "Callable[[int], Any] | None", function: Callable[..., i
     finally:
         if raised:
             raise raised[0]
+
+
+def version() -> str:
+    """The version of the library, as "0.1.0"."""
+    return library.keepwell_version().decode()
+
+
+def rehearse_error(code: int) -> None:
+    """Raises an Error with this code: a program tries what it shows with it."""
+    call(library.keepwell_rehearse_error, code)

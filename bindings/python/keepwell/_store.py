@@ -4,7 +4,7 @@ import ctypes
 import enum
 import json
 import os
-from ctypes import byref, c_int32, c_int64
+from ctypes import byref, c_int32, c_int64, c_uint64
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Callable, Iterator, Optional, Type, Union
 
 from . import _library as c
 from ._library import call, fetch, library, text
+from ._options import HostKeychain, Keychain, Settings, options
 from ._sync import Sync
 
 #: A resource as the caller has it.
@@ -19,15 +20,6 @@ Body = Union["dict[str, Any]", str, bytes]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PATCHES = {"json": 0, "merge": 1, "fhirpath": 2}
-
-
-class Keychain(enum.IntEnum):
-    """Where the secret half of a store's key lives."""
-
-    SYSTEM = 0
-    FILE = 2
-    PASSCODE_ONLY = 3
-    MEMORY = 4
 
 
 class State(enum.IntEnum):
@@ -65,9 +57,15 @@ def _bytes(body: Body) -> bytes:
     return body.encode() if isinstance(body, str) else body
 
 
-def _type(body: bytes) -> str:
-    kind = json.loads(body).get("resourceType")
-    return kind if isinstance(kind, str) else ""
+def _named(body: bytes) -> "tuple[str, str]":
+    """Type and id of a resource. What is no JSON object the library refuses, with the place, whatever its type is called."""
+    try:
+        resource = json.loads(body)
+    except (ValueError, RecursionError):
+        return "Basic", "none"
+    if not isinstance(resource, dict):
+        return "Basic", "none"
+    return str(resource.get("resourceType", "")), str(resource.get("id", ""))
 
 
 class Feed:
@@ -110,13 +108,12 @@ class Session:
     def create(self, body: Body, if_none_exist: str = "") -> Written:
         """create: the store chooses the id. Nothing is written where the condition finds a resource."""
         content = _bytes(body)
-        return self._write(library.keepwell_create, text(_type(content)), text(content), text(if_none_exist))
+        return self._write(library.keepwell_create, text(_named(content)[0]), text(content), text(if_none_exist))
 
     def update(self, body: Body, if_match: int = 0, if_absent: bool = False) -> Written:
         """update: replaces the resource with the id of the body, or creates it."""
         content = _bytes(body)
-        resource = json.loads(content)
-        kind, id = str(resource.get("resourceType", "")), str(resource.get("id", ""))
+        kind, id = _named(content)
         version = (1 << 64) - 1 if if_absent else if_match
         return self._write(library.keepwell_update, text(kind), text(id), text(content), version)
 
@@ -250,12 +247,27 @@ class Session:
         """Removes a resource and its history for good; the audit trail keeps the reason."""
         call(library.keepwell_purge, self._handle, text(resource_type), text(id), text(reason), text(passcode))
 
-    def audit(self, count: int = 100) -> "Iterator[dict[str, Any]]":
-        """The audit trail as AuditEvents, the newest first."""
+    def purge_patient(self, id: str, reason: str, passcode: str = "") -> int:
+        """Removes a patient and everything in its compartment for good; gives how many resources that were."""
+        resources = c_uint64()
+        call(library.keepwell_purge_patient, self._handle, text(id), text(reason), text(passcode), byref(resources))
+        return resources.value
+
+    def add_attachment(self, content_type: str, content: bytes) -> Written:
+        """Creates a Binary from bytes."""
+        return self._write(library.keepwell_add_attachment, text(content_type), text(content))
+
+    def stats(self) -> "dict[str, int]":
+        """What the store holds: resources, superseded, attachments, auditRecords, bytes."""
+        return json.loads(fetch(library.keepwell_stats, self._handle))
+
+    def audit(self, count: int = 100, patient: str = "") -> "Iterator[dict[str, Any]]":
+        """The audit trail as AuditEvents, about one patient where one is named, the newest first."""
         after = 0
         while True:
             buffer, next_page = c.Buffer(), c_int64()
-            call(library.keepwell_audit_page, self._handle, count, after, byref(buffer), byref(next_page))
+            call(library.keepwell_audit_page, self._handle, text(patient), count, after, byref(buffer),
+                 byref(next_page))
             yield from json.loads(c.take(buffer))
             after = next_page.value
             if after == 0:
@@ -295,51 +307,45 @@ class Store:
     def __init__(self, handle: c.Handle, app: str, device: str) -> None:
         self._handle, self._app, self._device = handle, app, device
 
-    @staticmethod
-    def _options(path: "Union[str, os.PathLike[str]]", app: str, device: str, keychain: Keychain,
-                 keychain_path: str) -> c.Options:
-        # What the library gives back points to texts that are gone by then: these live as long as the options.
-        options = library.keepwell_store_options(text(None), text(None), text(None))
-        options.path, options.app, options.device = text(os.fspath(path)), text(app), text(device)
-        options.keychain = int(keychain)
-        options.keychain_path = text(keychain_path)
-        return options
-
     @classmethod
     def create(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str, passcode: str = "",
-               keychain: Keychain = Keychain.SYSTEM, keychain_path: str = "") -> "Store":
+               keychain: Union[Keychain, HostKeychain] = Keychain.SYSTEM, keychain_path: str = "",
+               settings: Settings = Settings()) -> "Store":
         """Makes a new store in a directory that holds none, and leaves it unlocked."""
         handle = c.Handle()
-        options = cls._options(path, app, device, keychain, keychain_path)
-        call(library.keepwell_store_create, byref(options), text(passcode), byref(handle))
+        chosen = options(path, app, device, keychain, keychain_path, settings)
+        call(library.keepwell_store_create, byref(chosen), text(passcode), byref(handle))
         return cls(handle, app, device)
 
     @classmethod
-    def open(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str, keychain: Keychain = Keychain.SYSTEM,
-             keychain_path: str = "") -> "Store":
+    def open(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str,
+             keychain: Union[Keychain, HostKeychain] = Keychain.SYSTEM, keychain_path: str = "",
+             settings: Settings = Settings()) -> "Store":
         """Takes hold of a store; it stays locked until ``unlock``."""
         handle = c.Handle()
-        options = cls._options(path, app, device, keychain, keychain_path)
-        call(library.keepwell_store_open, byref(options), byref(handle))
+        chosen = options(path, app, device, keychain, keychain_path, settings)
+        call(library.keepwell_store_open, byref(chosen), byref(handle))
         return cls(handle, app, device)
 
     @classmethod
     def recover(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str, passphrase: str,
-                new_passcode: str = "", keychain: Keychain = Keychain.SYSTEM, keychain_path: str = "") -> "Store":
+                new_passcode: str = "", keychain: Union[Keychain, HostKeychain] = Keychain.SYSTEM,
+                keychain_path: str = "", settings: Settings = Settings()) -> "Store":
         """Opens a store whose keychain item or passcode is lost, and leaves it unlocked."""
         handle = c.Handle()
-        options = cls._options(path, app, device, keychain, keychain_path)
-        call(library.keepwell_store_recover, byref(options), text(passphrase), text(new_passcode), byref(handle))
+        chosen = options(path, app, device, keychain, keychain_path, settings)
+        call(library.keepwell_store_recover, byref(chosen), text(passphrase), text(new_passcode), byref(handle))
         return cls(handle, app, device)
 
     @classmethod
     def restore(cls, path: "Union[str, os.PathLike[str]]", app: str, device: str,
                 archive: "Union[str, os.PathLike[str]]", passphrase: str, new_passcode: str = "",
-                keychain: Keychain = Keychain.SYSTEM, keychain_path: str = "") -> "Store":
+                keychain: Union[Keychain, HostKeychain] = Keychain.SYSTEM, keychain_path: str = "",
+                settings: Settings = Settings()) -> "Store":
         """Makes a store in an empty directory from the file that ``Session.archive`` wrote, and leaves it unlocked."""
         handle = c.Handle()
-        options = cls._options(path, app, device, keychain, keychain_path)
-        call(library.keepwell_store_restore, byref(options), text(os.fspath(archive)), text(passphrase),
+        chosen = options(path, app, device, keychain, keychain_path, settings)
+        call(library.keepwell_store_restore, byref(chosen), text(os.fspath(archive)), text(passphrase),
              text(new_passcode), byref(handle))
         return cls(handle, app, device)
 
@@ -388,6 +394,10 @@ class Store:
         feed = c.Handle()
         call(library.keepwell_observe, self._handle, byref(feed))
         return Feed(feed)
+
+    def changes_after(self, sequence: int, limit: int = 1000) -> "list[dict[str, Any]]":
+        """The change log after a sequence, oldest first: for a program that goes on where it stopped."""
+        return json.loads(fetch(library.keepwell_changes_after, self._handle, sequence, limit))
 
     def erase(self) -> None:
         """Destroys the keys, then the files."""

@@ -4,7 +4,7 @@ import ctypes
 import enum
 import json
 import logging
-from ctypes import byref, c_uint64
+from ctypes import byref, c_bool, c_uint64
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
@@ -82,6 +82,13 @@ class Sync:
     def enrol(self, invitation: str, name: str) -> None:
         """Uses an invitation of the server's operator: from now on what is saved is sent."""
         call(library.keepwell_sync_enrol, self._handle, text(invitation), text(name))
+
+    def install_pins(self, document: str) -> bool:
+        """Takes newer pins of the server from a document that its operator has signed, when they cannot come from the
+        server (464, 465); gives whether they were not known before."""
+        is_new = c_bool()
+        call(library.keepwell_sync_install_pins, self._handle, text(document), byref(is_new))
+        return is_new.value
 
     def enrol_fhir(self, address: str, authorities: "str | bytes", searches: "list[str]", token: Optional[str] = None,
                    writes: Writes = Writes.GUARDED, allow_tls12: bool = False) -> None:

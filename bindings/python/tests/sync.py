@@ -1,6 +1,6 @@
 """The part of bindings/journey.md that needs a server, as bindings/c/tests/sync.c tells it.
 
-Usage: sync.py DIRECTORY INVITATION_A INVITATION_B
+Usage: sync.py DIRECTORY INVITATION_A INVITATION_B PINS, a newer pin set of the server
 """
 
 import io
@@ -48,7 +48,7 @@ def clash(a: Device, b: Device, winner: "dict[str, object]", loser: "dict[str, o
     b.round()
 
 
-def journey(a: Device, b: Device) -> None:
+def journey(a: Device, b: Device, pins: str) -> None:
     a.session.update({"resourceType": "Patient", "id": "p1", "birthDate": "1970-01-01"})
     assert a.sync.status()["pending"] == 1
     a.round()
@@ -116,6 +116,10 @@ def journey(a: Device, b: Device) -> None:
         assert b.sync.status()["running"]
         b.sync.stop()
 
+    fails(452, b.sync.install_pins, "no pins")
+    assert b.sync.install_pins(pins) and not b.sync.install_pins(pins)
+    b.round()
+
     a.edit(gender="male")
     try:
         a.sync.run(progress=lambda _: 1 // 0)
@@ -133,10 +137,10 @@ def journey(a: Device, b: Device) -> None:
 
 
 def main() -> None:
-    directory, first, second = sys.argv[1:]
+    directory, first, second, pins = sys.argv[1:]
     with ExitStack() as stack:
         a, b = Device(stack, directory, "a", first), Device(stack, directory, "b", second)
-        journey(a, b)
+        journey(a, b, pins)
         b.store.close()
     print("both devices did what they should")
 

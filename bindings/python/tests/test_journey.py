@@ -4,17 +4,66 @@ import asyncio
 import io
 import json
 import logging
+import os
 import pathlib
 import re
 import tempfile
 import threading
+import time
 import unittest
+from typing import Callable
 
 import keepwell
 from keepwell import aio
 from keepwell._library import FUNCTIONS
 
 PASSCODE = "correct horse"
+PHRASE = "a passphrase of some length"
+
+
+class Vault:
+    """A keychain of the program, in memory, that may refuse or call the package."""
+
+    def __init__(self) -> None:
+        self.secrets: "dict[str, bytes]" = {}
+        self.refusal: "Exception | None" = None
+        self.store: "keepwell.Store | None" = None
+        self.told: "list[int]" = []
+
+    def get(self, name: str) -> "bytes | None":
+        if self.refusal is not None:
+            raise self.refusal
+        if self.store is not None:
+            try:
+                self.store.lock()
+            except keepwell.Error as error:
+                self.told.append(error.code)
+        return self.secrets.get(name)
+
+    def set(self, name: str, secret: bytes) -> None:
+        self.secrets[name] = secret
+
+    def remove(self, name: str) -> None:
+        self.secrets.pop(name, None)
+
+    def names(self) -> "list[str]":
+        return list(self.secrets)
+
+
+class Guard:
+    """Marks of the program, which may fail."""
+
+    def __init__(self) -> None:
+        self.excluded: "set[str]" = set()
+        self.fails = False
+
+    def exclude(self, directory: str) -> None:
+        self.excluded.add(directory)
+
+    def is_excluded(self, directory: str) -> bool:
+        if self.fails:
+            raise OSError("the platform does not tell")
+        return directory in self.excluded
 
 
 class Journey(unittest.TestCase):
@@ -64,6 +113,109 @@ class Journey(unittest.TestCase):
             session.purge("Patient", patient.id, "asked for", passcode=PASSCODE)
             self.assertTrue(any(event["resourceType"] == "AuditEvent" for event in session.audit(count=3)))
             self.assertTrue(session.verify()["sound"])
+
+    def refused(self, code: int, call: "Callable[..., object]", *arguments: object, **named: object) -> None:
+        with self.assertRaises(keepwell.Error) as refused:
+            call(*arguments, **named)
+        self.assertEqual(refused.exception.code, code)
+
+    def test_a_keychain_and_a_guard_of_the_program_are_asked(self) -> None:
+        vault, guard = Vault(), Guard()
+        where = {"path": self.directory.name + "/own", "app": "journey", "device": "tablet 1", "keychain": vault,
+                 "settings": keepwell.Settings(idle_s=60, session_s=600, erase_after=20, cache_kib=1024, place="here",
+                                               memory_security=False, strict_audit=True, backup_guard=guard)}
+        logging.getLogger("keepwell").addHandler(logging.NullHandler())
+        with keepwell.Store.create(**where) as store:
+            self.assertTrue(vault.secrets and guard.excluded)
+            self.assertTrue(store.backup_report()["excluded"])
+            guard.fails = True
+            self.assertFalse(store.backup_report()["excluded"])
+            with store.session("dr.jones") as session:
+                session.set_passcode(PASSCODE)
+                session.set_recovery(PHRASE, passcode=PASSCODE)
+                session.rotate_keys(passcode=PASSCODE)
+            store.lock()
+            for refusal, code in ((keepwell.KeychainFault("locked"), 201), (keepwell.KeychainFault("unavailable"), 214),
+                                  (keepwell.KeychainFault("invalidated"), 212), (ZeroDivisionError(), 217)):
+                vault.refusal = refusal
+                self.refused(code, store.unlock, PASSCODE)
+            vault.refusal, vault.store = None, store
+            store.unlock(PASSCODE)
+            vault.store = None
+            self.assertEqual(set(vault.told), {917})
+            store.suspend()
+            store.resume(PASSCODE)
+        vault.secrets.clear()
+        with keepwell.Store.open(**where) as lost:
+            self.refused(211, lost.unlock, PASSCODE)
+        with keepwell.Store.recover(passphrase=PHRASE, new_passcode=PASSCODE, **where) as again:
+            self.assertEqual(again.state, keepwell.State.OPEN)
+
+    def test_a_store_that_nobody_uses_locks(self) -> None:
+        settings = keepwell.Settings(idle_s=0.2)
+        with keepwell.Store.create(self.directory.name + "/idle", app="journey", device="tablet 1",
+                                   keychain=keepwell.Keychain.MEMORY, settings=settings) as store:
+            session = store.session("dr.jones")
+            until = time.monotonic() + 60
+            while store.state is keepwell.State.OPEN and time.monotonic() < until:
+                time.sleep(0.05)
+            self.assertEqual(store.state, keepwell.State.LOCKED)
+            with self.assertRaises(keepwell.Error) as over:
+                session.read("Patient", "p")
+            self.assertEqual(over.exception.actor, keepwell.Actor.PERSON)
+            store.unlock()
+        for settings in (keepwell.Settings(idle_s=0), keepwell.Settings(erase_after=-1), keepwell.Settings(cache_kib=1 << 40)):
+            with self.assertRaises(ValueError):
+                keepwell.Store.open(self.directory.name + "/idle", "journey", "tablet 1", settings=settings)
+
+    def test_what_a_store_holds_is_counted_and_followed(self) -> None:
+        with self.store.session("dr.jones") as session:
+            session.update({"resourceType": "Patient", "id": "p"})
+            session.create({"resourceType": "Flag", "status": "active", "code": {"text": "x"},
+                            "subject": {"reference": "Patient/p"}})
+            photo = session.add_attachment("image/png", bytes(100_000))
+            self.assertEqual((session.stats()["resources"], session.stats()["attachments"]), (3, 1))
+            changes = self.store.changes_after(0, 2)
+            self.assertEqual([change["operation"] for change in changes], ["create", "create"])
+            [rest] = self.store.changes_after(changes[-1]["sequence"])
+            self.assertEqual(rest["id"], photo.id)
+            self.assertTrue(list(session.audit(patient="p")))
+            self.assertEqual(list(session.audit(patient="nobody")), [])
+            self.assertEqual(session.purge_patient("p", "asked for", passcode=PASSCODE), 2)
+        self.assertTrue(keepwell.version())
+
+    def test_mistakes_get_their_codes(self) -> None:
+        session = self.store.session("dr.jones")
+        with self.assertRaises(UnicodeEncodeError):
+            session.read("Patient", "\ud800")
+        self.refused(108, session.create, b'{"resourceType":"Patient","id":"\xff"}')
+        for body in ("[" * 100_000, "[1]", "7", "{", ""):
+            self.refused(108, session.create, body)
+            self.refused(108, session.update, body)
+            self.refused(114, session.bundle, body)
+        self.refused(117, session.create, {"resourceType": "Nothing"})
+        self.refused(117, session.read, "Patient\0", "p")
+        child = os.fork()
+        if child == 0:
+            try:
+                session.read("Patient", "p")
+            except keepwell.Error as error:
+                os._exit(error.code - 900)
+            os._exit(1)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 16)
+        readers = [threading.Thread(target=lambda: self.refused(101, session.read, "Patient", "p")) for _ in range(8)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        feed = session.observe("Patient")
+        session.close()
+        self.refused(912, session.read, "Patient", "p")
+        feed.close()
+        self.refused(912, feed.next, 0)
+        self.store.close()
+        self.refused(912, self.store.unlock, PASSCODE)
+        self.refused(912, self.store.sync, "dr.jones")
 
     def test_files_come_in_and_go_out_whole(self) -> None:
         lines = pathlib.Path(self.directory.name, "patients.ndjson")
@@ -150,6 +302,17 @@ class Journey(unittest.TestCase):
 
 
 class Coverage(unittest.TestCase):
+    def test_every_error_code_is_raised(self) -> None:
+        codes = pathlib.Path(__file__).parents[3].joinpath("docs/error-codes.md").read_text()
+        codes = [int(code) for code in re.findall(r"^\| (\d{3}) \|", codes, re.MULTILINE)]
+        self.assertGreater(len(codes), 100)
+        actors = {1: keepwell.Actor.CALLER, 2: keepwell.Actor.PERSON, 3: keepwell.Actor.CALLER, 4: keepwell.Actor.SERVER,
+                  5: keepwell.Actor.DEVICE, 9: keepwell.Actor.DEVELOPER}
+        for code in codes:
+            with self.assertRaises(keepwell.Error) as raised:
+                keepwell.rehearse_error(code)
+            self.assertEqual((raised.exception.code, raised.exception.actor), (code, actors[code // 100]))
+
     def test_every_function_of_the_header_is_bound(self) -> None:
         header = pathlib.Path(__file__).parents[2].joinpath("c/include/keepwell.h").read_text()
         named = set(re.findall(r"\b(keepwell_\w+)\(", header))

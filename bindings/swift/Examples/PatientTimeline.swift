@@ -1,10 +1,11 @@
-// A patient's timeline: everything that has a date, newest first, typed, and followed while others write. Run with an
-// empty folder as its argument; it plays a visit and stops.
+// A patient's timeline: visits and measurements, newest first, typed, and followed while others write. Run with an empty
+// folder as its argument, and it plays a visit and stops; with a file of Bundles or NDJSON and the id of a patient as well,
+// and it shows the timeline of that one.
 
 import Foundation
 import Keepwell
 
-struct Coding: Codable { var text: String }
+struct Coding: Codable { var text: String? }
 
 struct Observation: Resource {
     static let resourceType = "Observation"
@@ -12,13 +13,13 @@ struct Observation: Resource {
     var status = "final"
     var code: Coding
     var subject: Subject
-    var effectiveDateTime: String
-    var valueQuantity: Quantity
+    var effectiveDateTime: String?
+    var valueQuantity: Quantity?
 
     struct Subject: Codable { var reference: String }
     struct Quantity: Codable {
-        var value: Decimal
-        var unit: String
+        var value: Decimal?
+        var unit: String?
     }
 }
 
@@ -42,10 +43,15 @@ func timeline(_ session: Session, patient: String) async throws -> [Moment] {
         moments.append(Moment(at: seen.period.start, what: "visit"))
     }
     for try await seen in session.matches(Observation.self, "Observation?patient=\(patient)&_sort=-date") {
-        let value = seen.valueQuantity
-        moments.append(Moment(at: seen.effectiveDateTime, what: "\(seen.code.text): \(value.value) \(value.unit)"))
+        guard let at = seen.effectiveDateTime, let value = seen.valueQuantity?.value else { continue }
+        moments.append(Moment(at: at, what: "\(seen.code.text ?? "?"): \(value) \(seen.valueQuantity?.unit ?? "")"))
     }
     return moments.sorted { $0.at > $1.at }
+}
+
+func draw(_ moments: [Moment]) {
+    print("-- \(moments.count) moments")
+    for moment in moments { print(moment.at, moment.what) }
 }
 
 func measured(_ what: String, _ value: Decimal, _ unit: String, at: String) -> Observation {
@@ -62,6 +68,14 @@ struct PatientTimeline {
         let options = StoreOptions(directory: folder + "/records", app: "ward", device: "tablet 3", keychain: keys)
         let store = try await Store.create(options: options)
         let session = try store.session(user: "dr.jones")
+        if CommandLine.arguments.count > 3 {
+            let (file, skipping) = (CommandLine.arguments[2], ImportOptions(skipRefused: true))
+            for try await step in session.importing(file, options: skipping) {
+                if case .done(let report) = step { print("\(report.created) resources, \(report.refused) refused") }
+            }
+            draw(try await timeline(session, patient: CommandLine.arguments[3]))
+            return try await store.vault().lock()
+        }
         _ = try await session.work {
             _ = try $0.update(resourceType: "Patient", id: "p", body: #"{"resourceType":"Patient","id":"p"}"#)
             let visit = #"{"resourceType":"Encounter","status":"finished","class":{"code":"AMB"},"#
@@ -75,8 +89,7 @@ struct PatientTimeline {
             var drawn = 0
             for try await _ in session.watch("Observation?patient=p") {
                 let moments = try await timeline(session, patient: "p")
-                print("-- \(moments.count) moments")
-                for moment in moments { print(moment.at, moment.what) }
+                draw(moments)
                 drawn = moments.count
                 if drawn == 3 { break }
             }

@@ -22,7 +22,7 @@ func median(_ name: String, _ rounds: Int, _ call: (Int) throws -> Void) rethrow
 struct CallCost {
     static func main() async throws {
         let folder = CommandLine.arguments[1]
-        let options = StoreOptions(directory: "\(folder)/store", app: "bench", device: "bench", keychain: .memory)
+        let options = StoreOptions(directory: "\(folder)/\(getpid())", app: "bench", device: "bench", keychain: .memory)
         let store = try await Store.create(options: options)
         let session = try store.session(user: "bench")
         for id in 0..<100 { _ = try session.update(resourceType: "Patient", id: "p\(id)", body: patient(id)) }

@@ -1,5 +1,5 @@
 // The journey of bindings/journey.md in Swift. Arguments: an empty folder, two invitations; address, authorities and a token
-// of a plain FHIR server. At the end it asks whoever runs it for an order to wipe, with a line "wipe".
+// of a plain FHIR server; a newer pin set of the server that invited. At the end it asks whoever runs it for an order to wipe, with a line "wipe".
 
 import Foundation
 import Keepwell
@@ -148,13 +148,62 @@ func first<S: AsyncSequence>(_ sequence: S) async throws -> S.Element? {
     return nil
 }
 
+/// A keychain that refuses, throws what it must not, or calls the library.
+final class Meddler: HostKeychain, @unchecked Sendable {
+    let secrets = MemoryKeychain()
+    var told: [Int32] = []
+    var meddle: () throws -> Void = {}
+
+    func get(name: String) throws -> Data? {
+        do { try meddle() } catch let error as KeepwellError { told.append(error.code) }
+        return try secrets.get(name: name)
+    }
+    func set(name: String, secret: Data) throws { try secrets.set(name: name, secret: secret) }
+    func remove(name: String) throws { try secrets.remove(name: name) }
+    func names() throws -> [String] { try secrets.names() }
+}
+
+/// What apps get wrong: a code, never a crash.
+func mistakes(_ folder: String) async throws {
+    let meddler = Meddler()
+    let store = try await Store.create(options: options(folder, "mistakes", .host(keychain: meddler)))
+    let (vault, session) = (store.vault(), try store.session(user: "dr.jones"))
+    try await refused(117, .caller) { _ = try session.history(resourceType: "Patient", count: -1) }
+    try await refused(117, .caller) { _ = try session.read(resourceType: "Patient\0", id: "p") }
+    let deep = String(repeating: "[", count: 1_000_000)
+    try await refused(108, .caller) { _ = try session.create(resourceType: "Patient", body: deep) }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<8 {
+            group.addTask { try await refused(101, .caller) { _ = try session.read(resourceType: "Patient", id: "p") } }
+        }
+        try await group.waitForAll()
+    }
+    try await vault.lock()
+    let faults: [(Error, Int32)] = [
+        (KeychainFault.Locked, 201), (KeychainFault.Unavailable, 214),
+        (KeychainFault.Invalidated, 212), (Broken(what: "of the app"), 217),
+    ]
+    for (fault, code) in faults {
+        meddler.meddle = { throw fault }
+        try await refused(code, .person) { try await vault.unlock() }
+    }
+    meddler.meddle = { _ = try store.session(user: "dr.jones") }
+    try await vault.unlock()
+    try check(!meddler.told.isEmpty && meddler.told.allSatisfy { $0 == 917 }, "a callback that calls the library")
+    let ended = try store.session(user: "dr.jones")
+    ended.end()
+    try await refused(912, .keepwell) { _ = try ended.read(resourceType: "Patient", id: "p") }
+    try await vault.erase()
+    try await refused(225, .person) { _ = try session.read(resourceType: "Patient", id: "p") }
+}
+
 func records(_ folder: String, _ store: Store) async throws {
     let commits = Commits()
     let subscription = try store.listen(listener: commits)
     let session = try store.session(user: "dr.jones")
     let watching = Task { try await first(session.watch("Patient?active=true")) }
-    let committing = Task { try await first(store.commits()) }
-    try await Task.sleep(nanoseconds: 300_000_000)
+    let feed = store.commits()
+    let committing = Task { try await first(feed) }
     _ = try await session.work { try $0.update(resourceType: "Patient", id: "p", body: patient("p", true), ifAbsent: true) }
     try check(try await watching.value?.kind == .added, "the live query tells")
     try check(try await committing.value?.id == "p", "the feed tells")
@@ -283,7 +332,7 @@ func conflict(_ one: Session, _ two: Session, _ syncs: (Sync, Sync), mine: Strin
     return found[0]
 }
 
-func synchronise(_ folder: String, _ invitations: [String]) async throws {
+func synchronise(_ folder: String, _ invitations: [String], _ pins: String) async throws {
     let (storeOne, syncOne) = try await device(folder, "one", invitations[0])
     let (storeTwo, syncTwo) = try await device(folder, "two", invitations[1])
     let (one, two) = (try storeOne.session(user: "one"), try storeTwo.session(user: "two"))
@@ -295,6 +344,9 @@ func synchronise(_ folder: String, _ invitations: [String]) async throws {
     for try await step in syncOne.rounds() { if case .done(let done) = step { report = done } }
     try check(report?.sent == 2, "sent")
     try check(try await syncTwo.round().received == 2, "received")
+    try await refused(452, .operator) { _ = try await syncTwo.installPins(document: "no pins") }
+    try check(try await syncTwo.installPins(document: pins), "newer pins came by file")
+    try check(try await !syncTwo.installPins(document: pins), "and are known")
 
     let found = try await conflict(one, two, syncs, mine: "dog", theirs: "cat")
     let details = found.details()
@@ -325,8 +377,8 @@ func synchronise(_ folder: String, _ invitations: [String]) async throws {
     try check(came == photo, "the photo came along")
 
     syncOne.setPolicy(metered: true)
-    let coming = Task { try await first(storeTwo.commits()) }
-    try await Task.sleep(nanoseconds: 300_000_000)
+    let commits = storeTwo.commits()
+    let coming = Task { try await first(commits) }
     try syncOne.start()
     try syncTwo.start()
     _ = try one.update(resourceType: "Flag", id: "f", body: flag("by itself"))
@@ -398,9 +450,10 @@ struct Journey {
         let store = try await recovered(folder, choice)
         try await records(folder, store)
         try await store.vault().erase()
+        try await mistakes(folder)
         let others = CommandLine.arguments.dropFirst(2).map { $0 }
         try await plain(folder, others[2], others[3], others[4])
-        try await synchronise(folder, Array(others.prefix(2)))
+        try await synchronise(folder, Array(others.prefix(2)), others[5])
         setLogger(logger: nil)
         print("the journey held in Swift with \(version())")
     }

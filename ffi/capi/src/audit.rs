@@ -7,17 +7,19 @@ use serde_json::json;
 use crate::boundary::boundary;
 use crate::buffer::{self, KeepwellBuffer};
 use crate::handle::{KeepwellError, KeepwellSession};
+use crate::input::KeepwellText;
 use crate::output;
 use crate::registry;
 
-/// The newest records of the audit trail, as a JSON array of FHIR AuditEvents. `after`, unless 0, is what the call for
-/// the page before gave in `next`, which is 0 after the last page.
+/// The newest records of the audit trail, about one patient unless `patient` is empty, as a JSON array of FHIR
+/// AuditEvents. `after`, unless 0, is what the call for the page before gave in `next`, which is 0 after the last page.
 ///
 /// # Safety
-/// `events` points to memory for a buffer, `next` and `error` are null or point to memory for theirs.
+/// `patient` is as it says, `events` points to memory for a buffer, `next` and `error` are null or point to memory for theirs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keepwell_audit_page(
     session: KeepwellSession,
+    patient: KeepwellText,
     count: u32,
     after: i64,
     events: *mut KeepwellBuffer,
@@ -28,6 +30,8 @@ pub unsafe extern "C" fn keepwell_audit_page(
         let query = AuditQuery {
             limit: Some(count as usize),
             after: Some(after).filter(|&after| after > 0),
+            // SAFETY: by the contract above.
+            patient: unsafe { patient.given() }?.map(str::to_owned),
             ..AuditQuery::default()
         };
         let page = registry::get::<Session>(session.id)?.audit_page(&query)?;

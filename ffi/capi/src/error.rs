@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use crate::boundary::is_forked;
+use crate::boundary::{boundary, is_forked};
 use crate::handle::KeepwellError;
 use crate::registry;
 
@@ -147,6 +147,18 @@ impl From<keepwell_client::Error> for Failure {
             },
         }
     }
+}
+
+/// Fails with the code, from 100 to 999: a program tries what it shows with it. 919 for another number.
+///
+/// # Safety
+/// `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_rehearse_error(code: u32, error: *mut KeepwellError) -> i32 {
+    boundary(error, || {
+        let code = u16::try_from(code).ok().filter(|code| (100..1_000).contains(code)).ok_or(Bug::Value)?;
+        Err(Failure { code, reason: Cow::Borrowed("a rehearsal"), issues: None, texts: OnceLock::new() })
+    })
 }
 
 /// The code of an error: docs/error-codes.md lists them. 0 where there is no error.

@@ -84,6 +84,27 @@ pub unsafe extern "C" fn keepwell_observe(
     })
 }
 
+/// The change log after a sequence, oldest first, at most `limit` changes: a JSON array with elements as those of
+/// `keepwell_observe`. For a program that goes on where it stopped.
+///
+/// # Safety
+/// `changes` points to memory for a buffer, `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_changes_after(
+    store: KeepwellStore,
+    sequence: i64,
+    limit: u32,
+    changes: *mut KeepwellBuffer,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let found = registry::get::<HeldStore>(store.id)?.changes_after(sequence, limit as usize)?;
+        let found: Value = found.iter().map(change).collect();
+        // SAFETY: by the contract above.
+        Ok(unsafe { buffer::give(found.to_string().into_bytes(), changes) }?)
+    })
+}
+
 /// Follows what a search finds; what it finds now is told first, as added. An element of what `keepwell_feed_next`
 /// gives has "kind" (added, changed, removed), "resourceType" and "id".
 ///

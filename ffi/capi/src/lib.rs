@@ -41,7 +41,7 @@ pub use transfer::*;
 pub use vault::*;
 
 /// Rises when a function or a type of this header changes its meaning or goes. New ones do not raise it.
-pub const KEEPWELL_ABI_VERSION: u32 = 1;
+pub const KEEPWELL_ABI_VERSION: u32 = 2;
 
 /// The `KEEPWELL_ABI_VERSION` that the library was built with: a program compares it with that of its header.
 #[unsafe(no_mangle)]

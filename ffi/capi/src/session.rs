@@ -300,6 +300,29 @@ pub unsafe extern "C" fn keepwell_history(
     })
 }
 
+/// Creates a Binary from bytes, which need not be base64.
+///
+/// # Safety
+/// As `keepwell_create`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_add_attachment(
+    session: KeepwellSession,
+    content_type: KeepwellText,
+    content: KeepwellText,
+    written: *mut KeepwellWritten,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let session = registry::get::<Session>(session.id)?;
+        // SAFETY: by the contract above.
+        let (content_type, mut content) = unsafe { (content_type.text()?, content.bytes()?) };
+        let done = session.create_binary(content_type, &mut content)?;
+        // SAFETY: by the contract above.
+        unsafe { output::offer(KeepwellWritten::from(&done), written) };
+        Ok(())
+    })
+}
+
 /// Takes content in pieces: 0 to go on, anything else to stop.
 pub type KeepwellWrite =
     Option<unsafe extern "C" fn(context: *mut std::ffi::c_void, data: *const c_char, length: usize) -> i32>;
@@ -370,5 +393,30 @@ pub unsafe extern "C" fn keepwell_purge(
             unsafe { (resource_type.resource_type()?, id.text()?, reason.text()?, passcode(passcode_text)?) };
         session.elevate(passcode.as_ref())?.purge(kind, id, reason)?;
         Ok::<(), Failure>(())
+    })
+}
+
+/// Removes a patient and everything in its compartment for good, as `keepwell_purge`. `resources`, unless null, gets how
+/// many that were.
+///
+/// # Safety
+/// The texts are as they say, `resources` and `error` are null or point to memory for theirs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_purge_patient(
+    session: KeepwellSession,
+    id: KeepwellText,
+    reason: KeepwellText,
+    passcode_text: KeepwellText,
+    resources: *mut u64,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let session = registry::get::<Session>(session.id)?;
+        // SAFETY: by the contract above.
+        let (id, reason, passcode) = unsafe { (id.text()?, reason.text()?, passcode(passcode_text)?) };
+        let purged = session.elevate(passcode.as_ref())?.purge_patient(id, reason)?;
+        // SAFETY: by the contract above.
+        unsafe { output::offer(purged, resources) };
+        Ok(())
     })
 }

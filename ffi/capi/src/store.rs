@@ -9,13 +9,13 @@ use keepwell_client::SyncExtension;
 use keepwell_store::vault::{
     FileKeychain, Keychain, MemoryKeychain, Passcode, State, Suspicion, SystemKeychain,
 };
-use keepwell_store::{Store, StoreOptions};
+use keepwell_store::{Session, Store, StoreOptions};
 
 use crate::backup::{HostGuard, KeepwellBackupGuard};
 use crate::boundary::boundary;
 use crate::buffer;
 use crate::error::{Bug, Failure};
-use crate::handle::{KeepwellError, KeepwellStore};
+use crate::handle::{KeepwellError, KeepwellSession, KeepwellStore};
 use crate::input::KeepwellText;
 use crate::keychain::{HostKeychain, KeepwellKeychain};
 use crate::output;
@@ -85,6 +85,8 @@ pub struct KeepwellStoreOptions {
     pub backup_guard: KeepwellBackupGuard,
     /// A name for this place that outlives `path`, where paths change (iOS). Empty: the path.
     pub place: KeepwellText,
+    /// Whether the audit record of a read is written before the read returns, instead of within a second.
+    pub strict_audit: bool,
 }
 
 /// What is behind the handle of a store: every store has the tables of sync, so that it can be enrolled at any time.
@@ -128,6 +130,7 @@ pub extern "C" fn keepwell_store_options(
         memory_security: true,
         backup_guard: KeepwellBackupGuard { context: std::ptr::null_mut(), apply: None, is_applied: None },
         place: KeepwellText { data: std::ptr::null(), length: 0 },
+        strict_audit: false,
     }
 }
 
@@ -147,6 +150,7 @@ impl KeepwellStoreOptions {
             options.cache_kib = self.cache_kib;
         }
         options.memory_security = self.memory_security;
+        options.strict_audit = self.strict_audit;
         options.backup_guard = HostGuard::new(&self.backup_guard)?.map(|guard| Arc::new(guard) as _);
         // SAFETY: by the same contract.
         options.place = unsafe { self.place.given() }?.map(str::to_owned);
@@ -318,6 +322,31 @@ pub unsafe extern "C" fn keepwell_store_state(
         };
         // SAFETY: by the contract above.
         Ok(unsafe { output::give(found as i32, state) }?)
+    })
+}
+
+/// What the store holds, as a JSON object: "resources", "superseded" (versions that were replaced), "attachments",
+/// "auditRecords" and "bytes" on disk.
+///
+/// # Safety
+/// `stats` points to memory for a buffer, `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_stats(
+    session: KeepwellSession,
+    stats: *mut buffer::KeepwellBuffer,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let found = registry::get::<Session>(session.id)?.stats()?;
+        let json = serde_json::json!({
+            "resources": found.resources(),
+            "superseded": found.superseded,
+            "attachments": found.attachments,
+            "auditRecords": found.audit_records,
+            "bytes": found.bytes(),
+        });
+        // SAFETY: by the contract above.
+        Ok(unsafe { buffer::give(json.to_string().into_bytes(), stats) }?)
     })
 }
 

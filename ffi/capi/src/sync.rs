@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use keepwell_client::{ClientOptions, Conflict, DeviceSync, Error, Policy, Report, Resolution};
+use keepwell_client::{ClientOptions, Conflict, DeviceSync, Error, Offer, Policy, Report, Resolution};
 use keepwell_protocol::{Body, ParkKind};
 use keepwell_store::fhir::ResourceType;
 use keepwell_tls::Invitation;
@@ -102,6 +102,29 @@ pub unsafe extern "C" fn keepwell_sync_enrol(
         let (invitation, name) = unsafe { (invitation.text()?.trim(), name.text()?) };
         let invitation: Invitation = invitation.parse().map_err(Error::from)?;
         sync.client().enrol(&invitation, name)?;
+        Ok(())
+    })
+}
+
+/// Takes newer pins of the server from a document that its operator has signed, when they cannot come from the server
+/// (464, 465): its key was changed while this device was away, or its pins have expired. `is_new`, unless null, gets
+/// whether they were not known before. Codes 451 to 456 say what is wrong with the document: the pins stay as they were.
+///
+/// # Safety
+/// `document` is as it says, `is_new` and `error` are null or point to memory for theirs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_sync_install_pins(
+    sync: KeepwellSync,
+    document: KeepwellText,
+    is_new: *mut bool,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let sync = registry::get::<DeviceSync>(sync.id)?;
+        // SAFETY: by the contract above.
+        let offer = sync.client().install_pins(unsafe { document.text() }?)?;
+        // SAFETY: by the contract above.
+        unsafe { output::offer(offer == Offer::Installed, is_new) };
         Ok(())
     })
 }

@@ -62,6 +62,7 @@ fn check(compiler: &str, source: &str, options: &[&str], more: &[&str], says: &s
 fn sync(program: &mut Command, scratch: &Path) {
     let clinic = Clinic::start();
     program.arg(scratch.join("store")).arg(clinic.invite("ann", "p1")).arg(clinic.invite("ben", "p1"));
+    program.arg(clinic.pins());
     let mut child =
         program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap());

@@ -16,6 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use keepwell_client::SyncExtension;
 use keepwell_store::fhir::ResourceType;
 use keepwell_store::vault::FileKeychain;
 use keepwell_store::{Actor, Precondition, Store, StoreOptions};
@@ -25,6 +26,8 @@ use languages::{Kotlin, Swift};
 const CALLS: usize = 5_000;
 const PAGES: usize = 500;
 const STARTS: usize = 25;
+const RUNS: usize = 5;
+const NAMES: [&str; 4] = ["read", "hand-over", "page", "records"];
 
 fn median(rounds: usize, mut call: impl FnMut(usize)) -> f64 {
     (0..rounds).for_each(&mut call);
@@ -40,11 +43,15 @@ fn median(rounds: usize, mut call: impl FnMut(usize)) -> f64 {
 }
 
 fn options(folder: &Path) -> StoreOptions {
-    StoreOptions::new("bench", "bench", Some(Arc::new(FileKeychain::new(folder.join("keys")))))
+    let mut options =
+        StoreOptions::new("bench", "bench", Some(Arc::new(FileKeychain::new(folder.join("keys")))));
+    // As every store of the library has them.
+    options.extensions.push(Arc::new(SyncExtension::new()));
+    options
 }
 
-/// The same calls in Rust, by name.
-fn rust(folder: &Path) -> Vec<(&'static str, f64)> {
+/// The same calls in Rust, as a program that prints lines "NAME MICROSECONDS" as those in other languages do.
+fn rust(folder: &Path) {
     let store = Store::create(&folder.join("store"), options(folder), None).unwrap();
     let session = store.session(Actor::new("bench", "bench", "bench").unwrap()).unwrap();
     let kind = ResourceType::parse("Patient").unwrap();
@@ -57,12 +64,11 @@ fn rust(folder: &Path) -> Vec<(&'static str, f64)> {
     }
     let bundle = |url: &str| drop(session.search(url).unwrap().to_bundle());
     let long = format!("Patient?_id={}z", format!("{},", "y".repeat(64)).repeat(31));
-    vec![
-        ("read", median(CALLS, |round| drop(session.read(kind, &format!("p{}", round % 100)).unwrap()))),
-        ("hand-over", median(CALLS, |_| bundle(&long))),
-        ("page", median(PAGES, |_| bundle("Patient?_count=100"))),
-        ("records", median(PAGES, |_| drop(session.search("Patient?_count=100").unwrap()))),
-    ]
+    let read = |round| drop(session.read(kind, &format!("p{}", round % 100)).unwrap());
+    println!("read {}", median(CALLS, read));
+    println!("hand-over {}", median(CALLS, |_| bundle(&long)));
+    println!("page {}", median(PAGES, |_| bundle("Patient?_count=100")));
+    println!("records {}", median(PAGES, |_| drop(session.search("Patient?_count=100").unwrap())));
 }
 
 /// How long it takes until a store can be used, in milliseconds; that it closes again is not counted.
@@ -79,14 +85,46 @@ fn open(folder: &Path) -> f64 {
     times[STARTS / 2].as_secs_f64() * 1e3
 }
 
-fn compare(language: &str, said: &str, rust: &[(&str, f64)]) {
-    for (line, (name, direct)) in said.lines().zip(rust) {
-        let time: f64 = line.strip_prefix(name).unwrap().trim().parse().unwrap();
+/// What a program says in several runs.
+#[derive(Default)]
+struct Said(Vec<Vec<f64>>);
+
+impl Said {
+    fn run(&mut self, program: &mut Command) {
+        let said = succeeds(program);
+        let times = said
+            .lines()
+            .zip(NAMES)
+            .map(|(line, name)| line.strip_prefix(name).unwrap().trim().parse().unwrap());
+        self.0.push(times.collect());
+    }
+
+    /// The median of its runs.
+    fn time(&self, figure: usize) -> f64 {
+        let mut times: Vec<f64> = self.0.iter().map(|run| run[figure]).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    }
+}
+
+/// Runs a program in turn with that in Rust: from run to run the machine is another.
+fn compare(language: &str, program: &mut Command) {
+    let (mut theirs, mut ours) = (Said::default(), Said::default());
+    for _ in 0..RUNS {
+        theirs.run(program);
+        let scratch = tempfile::tempdir().unwrap();
+        ours.run(Command::new(std::env::current_exe().unwrap()).arg(scratch.path()));
+    }
+    for (figure, name) in NAMES.into_iter().enumerate() {
+        let (time, direct) = (theirs.time(figure), ours.time(figure));
         println!("{language}, {name}: {time:.1} us, {direct:.1} us in Rust, {:.1} us above", time - direct);
     }
 }
 
 fn main() {
+    if let Some(folder) = std::env::args().nth(1) {
+        return rust(Path::new(&folder));
+    }
     let library = std::env::current_exe().unwrap().parent().unwrap().join("../deps/libkeepwell_facade.so");
     let library = library.canonicalize().unwrap();
     let scratch = tempfile::tempdir().unwrap();
@@ -99,13 +137,13 @@ fn main() {
     let preloaded = median(STARTS, |_| drop(succeeds(Command::new("true").env("LD_PRELOAD", &stripped))));
     let alone = median(STARTS, |_| drop(succeeds(&mut Command::new("true"))));
     println!("loading it: {:.1} ms", (preloaded - alone) / 1000.0);
-    let direct = rust(scratch.path());
+    drop(Store::create(&scratch.path().join("store"), options(scratch.path()), None).unwrap());
     println!("open and unlock: {:.1} ms", open(scratch.path()));
 
     if let Some(swift) = Swift::of(&library, &["-O"]) {
-        compare("Swift", &succeeds(&mut swift.program("Tests/CallCost.swift", "call-cost")), &direct);
+        compare("Swift", &mut swift.program("Tests/CallCost.swift", "call-cost"));
     }
     if let Some(kotlin) = Kotlin::of(&library) {
-        compare("Kotlin", &succeeds(&mut kotlin.program("CallCost")), &direct);
+        compare("Kotlin", &mut kotlin.program("CallCost"));
     }
 }

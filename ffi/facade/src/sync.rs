@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keepwell_client::{ClientOptions, DeviceSync, Policy, SyncExtension};
+use keepwell_client::{ClientOptions, DeviceSync, Offer, Policy, SyncExtension};
 use keepwell_store::Actor;
 
 use crate::boundary::{Result, call, wait};
@@ -107,6 +107,18 @@ impl Sync {
             Ok::<_, keepwell_client::Error>(client.enrol(&invitation, &name)?.device.to_string())
         })
         .await
+    }
+
+    /// Takes newer pins of the server of Keepwell from a document that its operator has signed, when they cannot come from
+    /// the server (464, 465): its key was changed while this device was away, or its pins have expired. Gives whether they
+    /// were not known before.
+    ///
+    /// # Errors
+    /// 451 to 456 with what is wrong with the document: the pins stay as they were; 417, 420.
+    pub async fn install_pins(&self, document: String) -> Result<bool> {
+        let client = self.sync.client().clone();
+        wait(move || Ok::<_, keepwell_client::Error>(client.install_pins(&document)? == Offer::Installed))
+            .await
     }
 
     /// Syncs with a plain FHIR server from now on: what is saved is sent, and so is what is in the store already. For a

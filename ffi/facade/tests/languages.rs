@@ -7,13 +7,14 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use common::languages::{Kotlin, Swift, bindings, sources};
 use common::library;
-use keepwell_bindgen::callables;
+use keepwell_bindgen::{Callable, callables};
 use keepwell_tests::{Clinic, succeeds};
 
 /// A program that is ended with the test.
@@ -31,7 +32,7 @@ fn journey(command: &mut Command, language: &str) {
     let clinic = Clinic::start();
     let child = command
         .args([clinic.invite("ann", "p1"), clinic.invite("bob", "p1")])
-        .args([clinic.fhir_address(), clinic.authorities(), clinic.token().to_owned()])
+        .args([clinic.fhir_address(), clinic.authorities(), clinic.token().to_owned(), clinic.pins()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -56,9 +57,11 @@ fn journey(command: &mut Command, language: &str) {
 fn the_journey_holds_in_kotlin() {
     let Some(kotlin) = Kotlin::of(&library()) else { return };
     journey(&mut kotlin.program("JourneyKt"), "Kotlin");
-    for (example, says) in
-        [("QuickStart", "\"family\":\"Example\""), ("WardList", "2 pulses of Brown are kept")]
-    {
+    for (example, says) in [
+        ("QuickStart", "\"family\":\"Example\""),
+        ("WardList", "2 pulses of Brown are kept"),
+        ("Android", "the sources for Android do what they say"),
+    ] {
         let said = succeeds(&mut kotlin.program(example));
         assert!(said.contains(says), "{said}");
     }
@@ -102,6 +105,80 @@ fn the_journeys_call_everything_that_there_is() {
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+/// What the C library, and with it Python, has under another name; without a name: where it is instead.
+const IN_C: [(&str, &str, &str); 35] = [
+    ("", "error_codes", "docs/error-codes.md"),
+    ("Attachments", "add", "keepwell_add_attachment"),
+    ("Attachments", "add_file", "keepwell_add_attachment"),
+    ("Attachments", "read", "keepwell_read_attachment"),
+    ("Attachments", "save", "keepwell_read_attachment"),
+    ("ChangeFeed", "next", "keepwell_feed_next"),
+    ("Conflict", "details", "keepwell_sync_conflicts"),
+    ("Conflict", "delete_resource", "keepwell_sync_resolve"),
+    ("Conflict", "keep_theirs", "keepwell_sync_resolve"),
+    ("Conflict", "take_edited", "keepwell_sync_resolve"),
+    ("Conflict", "take_mine", "keepwell_sync_resolve"),
+    ("LiveQuery", "next", "keepwell_feed_next"),
+    ("Session", "archive_file", "keepwell_archive"),
+    ("Session", "attachments", "calls of a session"),
+    ("Session", "audit", "calls of a session"),
+    ("Session", "cancel_imports", "the progress callback of an import"),
+    ("Session", "end", "keepwell_session_free"),
+    ("Session", "export_file", "keepwell_export"),
+    ("Session", "import_text", "keepwell_import"),
+    ("Session", "live", "keepwell_observe_search"),
+    ("Session", "search_bundle", "keepwell_search"),
+    ("Session", "vread", "keepwell_read"),
+    ("Store", "changes", "keepwell_observe"),
+    ("Store", "directory", "the options that it was opened with"),
+    ("Store", "listen", "keepwell_observe"),
+    ("Store", "session", "keepwell_session_begin"),
+    ("Store", "sync", "keepwell_sync_open"),
+    ("Store", "vault", "calls of a store"),
+    ("Subscription", "end", "keepwell_feed_free"),
+    ("Sync", "nudge", "keepwell_sync_wake"),
+    ("Sync", "round", "keepwell_sync_run"),
+    ("Vault", "exclude_from_backups", "keepwell_store_backup_report"),
+    ("Vault", "remove_passcode", "keepwell_set_passcode"),
+    ("Vault", "rotate_database_key", "keepwell_rotate_keys"),
+    ("Vault", "rotate_key", "keepwell_rotate_keys"),
+];
+
+/// What an app brings, and what the C library takes for it.
+const BROUGHT_IN_C: [(&str, &str); 6] = [
+    ("BackupGuard", "KeepwellBackupGuard;"),
+    ("ChangeListener", "keepwell_feed_next("),
+    ("HostKeychain", "KeepwellKeychain;"),
+    ("Logger", "(*KeepwellLogger)("),
+    ("ProgressListener", "(*KeepwellProgress)("),
+    ("TokenProvider", "(*KeepwellTokenProvider)("),
+];
+
+#[test]
+fn the_c_library_has_everything_that_there_is() {
+    let header = fs::read_to_string(bindings("c").join("include/keepwell.h")).unwrap();
+    let mut renamed: BTreeSet<_> = IN_C.into_iter().collect();
+    for Callable { owner, name } in callables(&library()).unwrap() {
+        let owner = owner.unwrap_or_default();
+        if let Some((_, taken)) = BROUGHT_IN_C.into_iter().find(|(brought, _)| *brought == owner) {
+            assert!(header.contains(taken), "the C library takes no {owner}");
+            continue;
+        }
+        let known = IN_C.into_iter().find(|known| (known.0, known.1) == (owner.as_str(), name.as_str()));
+        let place = owner.to_lowercase().replace("vault", "store");
+        let names = match known {
+            Some(known) => {
+                renamed.remove(&known);
+                vec![known.2.to_owned()]
+            }
+            None => vec![format!("keepwell_{name}"), format!("keepwell_{place}_{name}")],
+        };
+        let is_there = |name: &String| !name.starts_with("keepwell_") || header.contains(&format!("{name}("));
+        assert!(names.iter().any(is_there), "the C library has no {owner} {name}");
+    }
+    assert!(renamed.is_empty(), "gone: {renamed:?}");
 }
 
 /// `set_recovery` as both languages have it.

@@ -41,3 +41,4 @@ pub use transport::{Exchange, Transport};
 
 pub use keepwell_engine::{Policy, Report};
 pub use keepwell_plain::{Problem, Search, SearchError, Writes};
+pub use keepwell_tls::Offer;

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each user uses its part")]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,10 +47,9 @@ pub fn sources(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The library with its Kotlin code, the tests and the examples, compiled.
+/// The library as `bindings/kotlin/install` makes it for the JVM, and the tests and the examples, compiled.
 pub struct Kotlin {
     class_path: String,
-    library: PathBuf,
     scratch: tempfile::TempDir,
 }
 
@@ -58,23 +58,22 @@ impl Kotlin {
     pub fn of(library: &Path) -> Option<Self> {
         let tools = toolchain("kotlin")?;
         let scratch = tempfile::tempdir().unwrap();
-        let (code, jar) = (scratch.path().join("code"), scratch.path().join("all.jar"));
-        generate(Language::Kotlin, library, &code).unwrap();
+        let [built, jars, programs] = ["built", "jars", "programs.jar"].map(|name| scratch.path().join(name));
+        generate(Language::Kotlin, library, &built.join("kotlin")).unwrap();
+        symlink(library, built.join(library.file_name().unwrap())).unwrap();
         let here = bindings("kotlin");
-        let folders = [code, here.join("src"), here.join("tests"), here.join("examples")];
-        let lib = tools.join("lib");
-        let with =
-            format!("{}:/usr/share/java/jna.jar", lib.join("kotlinx-coroutines-core-jvm.jar").display());
+        succeeds(Command::new(here.join("install")).arg(&jars).arg(&built));
+        let jars: Vec<_> = sources(&jars, "jar").iter().map(|jar| jar.display().to_string()).collect();
+        let folders = ["tests", "examples", "android/src"].map(|folder| here.join(folder));
         succeeds(
             Command::new("bash")
                 .arg(tools.join("bin/kotlinc"))
                 .env("JAVA_OPTS", "-Xmx1500m")
-                .args(["-nowarn", "-jvm-target", "17", "-cp", &with, "-d"])
-                .arg(&jar)
+                .args(["-nowarn", "-jvm-target", "17", "-cp", &jars.join(":"), "-d"])
+                .arg(&programs)
                 .args(folders.iter().flat_map(|folder| sources(folder, "kt"))),
         );
-        let class_path = format!("{}:{}:{with}", jar.display(), lib.join("kotlin-stdlib.jar").display());
-        Some(Self { class_path, library: library.to_owned(), scratch })
+        Some(Self { class_path: format!("{}:{}", programs.display(), jars.join(":")), scratch })
     }
 
     /// A program by its class, with an empty folder as its first argument.
@@ -82,7 +81,6 @@ impl Kotlin {
         let folder = self.scratch.path().join(main);
         fs::create_dir(&folder).unwrap();
         let mut java = Command::new("java");
-        java.arg(format!("-Djna.library.path={}", self.library.parent().unwrap().display()));
         java.args(["-cp", &self.class_path, main]).arg(folder);
         java
     }
