@@ -185,9 +185,11 @@ fn how_edits_were_joined_is_found_by_fhir_clients_and_in_the_audit_trail_for_goo
         payload: Payload::Body(body),
         merge: Some(Merge {
             rule: 1,
+            from: None,
             theirs: Version::new(1).expect("a small number"),
-            mine: Hash::of(b"mine"),
+            mine: Some(Hash::of(b"mine")),
             paths: vec!["Flag.code".to_owned()],
+            cids: Vec::new(),
         }),
     };
     let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch: None, ack: Sequence::ZERO };

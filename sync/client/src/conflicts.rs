@@ -100,7 +100,9 @@ pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolutio
         let is_edited = sequence != before.map_or(0, |before| before.sequence);
         if is_edited {
             // An edit of this device, though it was made here.
-            Tables::new(transaction.connection()).note_edit(&name_of(&record.key), sequence, version)?;
+            let (tables, name) = (Tables::new(transaction.connection()), name_of(&record.key));
+            tables.note_edit(&name, sequence, version)?;
+            tables.note_decision(&name, &record)?;
         }
         record.state = ConflictState::Closed;
         Tables::new(transaction.connection()).set_conflict(&record)?;

@@ -52,6 +52,10 @@ fn two_devices_meet_over_tls_and_an_order_ends_one() {
     two.client.resolve(&conflict, &Resolution::TakeMine).unwrap();
     two.sync();
     assert!(world.seen("Flag/f1").contains("dog"));
+    let (_, told) = world.get("/fhir/Provenance?target=Flag/f1/_history/3&agent=Practitioner/bob");
+    let told = String::from_utf8(told).unwrap();
+    let decided = [r#""conflict-decided""#.to_owned(), format!("/{}\"", conflict.id)];
+    assert!(decided.iter().all(|part| told.contains(part)), "{told}");
 
     // An invitation counts once, and one that is mistyped not at all.
     let invitation = world.clinic.invitation("eve");
@@ -92,6 +96,7 @@ fn fhir_clients_find_who_joined_what_with_what() {
     let uri = &told["agent"][1]["who"]["identifier"]["value"];
     assert_eq!(uri.as_str().unwrap(), format!("urn:keepwell:device:{device}"));
     assert_eq!(told["entity"][0]["what"]["reference"], "Patient/p1/_history/2");
+    assert_eq!(told["entity"][1]["what"]["reference"], "Patient/p1/_history/1");
     assert_eq!(told["policy"][0], "urn:keepwell:merge-rules:1");
     assert_eq!(told["extension"][0]["valueString"], "Patient.language");
     assert!(world.has(&format!("Provenance/{}", told["id"].as_str().unwrap())));

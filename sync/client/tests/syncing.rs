@@ -151,6 +151,17 @@ fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
             assert_eq!(seen, expected);
         }
         assert_eq!(two.client.status().unwrap().conflicts, 0);
+        // Whoever made a version by deciding is written down with it.
+        let resources = world.backend.resources();
+        let told: Vec<_> = resources.iter().filter(|(key, ..)| key.kind == kind("Provenance")).collect();
+        assert_eq!(told.len(), usize::from(!matches!(resolution, Resolution::KeepTheirs)));
+        for (_, _, versions) in told {
+            let told = std::str::from_utf8(versions[0].as_ref().unwrap().as_bytes()).unwrap();
+            let conflict = format!("\"d2/{}\"", conflict.id);
+            for part in ["\"Flag/f1/_history/3\"", "\"Practitioner/bob\"", "\"conflict-decided\"", &conflict] {
+                assert!(told.contains(part), "{part} is not in {told}");
+            }
+        }
     }
 }
 

@@ -37,4 +37,5 @@ pub use pause::Pause;
 pub use policy::Policy;
 pub use replica::{Base, BlobState, ConflictRecord, ConflictState, Dirty, HeldScope, Known, Replica};
 pub use report::{Progress, Report};
+pub use rows::merge_rule;
 pub use tokens::Texts;

@@ -239,7 +239,10 @@ impl<R: Replica> Turn<'_, R> {
             why: None,
             group: None,
             payload: payload(&base, content),
-            merge: base.merge.filter(|_| operation == keepwell_protocol::Operation::Update),
+            // What the rules merged is an update; what a person decided may be anything.
+            merge: base
+                .merge
+                .filter(|merge| operation == keepwell_protocol::Operation::Update || !merge.cids.is_empty()),
         }))
     }
 }

@@ -222,11 +222,14 @@ impl<R: Replica> Turn<'_, R> {
                 }
             }
             Some((content, paths)) => {
-                let merge = paths.zip(hash(mine.as_ref())).map(|(paths, mine)| Merge {
-                    rule: rule(),
+                let before = base.merge.as_ref();
+                let merge = paths.map(|paths| Merge {
+                    rule: merge_rule(),
+                    from: before.and_then(|merge| merge.from).or(Some(base_version)),
                     theirs: theirs.version,
-                    mine,
+                    mine: hash(mine.as_ref()),
                     paths,
+                    cids: before.map_or_else(Vec::new, |merge| merge.cids.clone()),
                 });
                 if let Some(content) = content.as_ref().filter(|content| Some(*content) != mine.as_ref()) {
                     self.replica.put(key, content, None, None)?;
@@ -353,7 +356,8 @@ pub(crate) fn is_tombstone(held: Option<&Row>, known: Option<&Known>) -> bool {
     }
 }
 
-/// The version of the rules as the number that travels.
-fn rule() -> u32 {
+/// The version of the merge rules, as the number that travels.
+#[must_use]
+pub fn merge_rule() -> u32 {
     RULES_VERSION.trim_start_matches('m').parse().expect("rules are numbered")
 }

@@ -19,6 +19,11 @@ impl<R: Replica> Turn<'_, R> {
         let base = self.replica.base(&key)?;
         let base = base.unwrap_or(Base { content: None, order: 0, group: None, merge: None });
         let sent = sent(&frozen, &base);
+        // What a person has decided since is of the edit that waits.
+        let base = Base {
+            merge: base.merge.filter(|merge| Some(merge) != frozen.mutation().merge.as_ref()),
+            ..base
+        };
         if matches!(settlement.outcome, Outcome::NeedFull) {
             return self.send_whole(frozen, sent);
         }
@@ -92,7 +97,7 @@ impl<R: Replica> Turn<'_, R> {
             self.replica.set_base(key, None)?;
             self.replica.accepted(key, version)
         } else {
-            self.replica.set_base(key, Some(&Base { content: sent, merge: None, ..base }))
+            self.replica.set_base(key, Some(&Base { content: sent, ..base }))
         }
     }
 

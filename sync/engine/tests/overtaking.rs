@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use keepwell_engine::{
-    Answer, Edited, Effect, Engine, Event, MemoryReplica, Now, Replica as _, Request, Settings, Ticket,
+    Answer, Base, Edited, Effect, Engine, Event, MemoryReplica, Now, Replica as _, Request, Settings, Ticket,
     Traffic, edited,
 };
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Body, Digest, Epoch, Generation, Grant, Hint, Incarnation, Member, Outcome, ParkReason, Position,
+    Body, Digest, Epoch, Generation, Grant, Hint, Incarnation, Member, Merge, Outcome, ParkReason, Position,
     PullEnd, PullHead, PullItem, PullRequest, PushReplyHead, ResourceKey, Row, RowState, Scope, ScopeDigest,
     Sequence, Settlement, Version,
 };
@@ -209,6 +209,38 @@ fn a_device_that_pushed_before_it_ever_pulled_says_of_which_history_its_bases_ar
         matches!(device.push, Some((_, Some(EPOCH)))),
         "a server that was restored meanwhile must refuse this, since it may have another version 1"
     );
+}
+
+#[test]
+fn a_decision_goes_with_the_edit_that_it_made_and_with_no_other() {
+    let mut device = Device::new();
+    let merge = |device: &mut Device, number| {
+        let Ok(frozen) = device.replica.mutation(sequence(number));
+        frozen.expect("it is in flight").into_mutation().merge
+    };
+    device.save("a", 1);
+    device.tell(Event::Edited);
+    // While that is in flight, a person decides a conflict by another edit.
+    device.save("a", 2);
+    let decision = Merge {
+        rule: 1,
+        from: None,
+        theirs: version(1),
+        mine: None,
+        paths: Vec::new(),
+        cids: vec!["c1".parse().expect("an id")],
+    };
+    let Ok(base) = device.replica.base(&key("a"));
+    let base = Base { merge: Some(decision.clone()), ..base.expect("an edit waits") };
+    let Ok(()) = device.replica.set_base(&key("a"), Some(&base));
+    assert_eq!(merge(&mut device, 1), None);
+    device.outcome(1, Outcome::Applied { version: version(1), position: position(1) });
+    device.tell(Event::Edited);
+    assert_eq!(merge(&mut device, 2), Some(decision));
+    device.save("a", 3);
+    device.outcome(2, Outcome::Applied { version: version(2), position: position(2) });
+    device.tell(Event::Edited);
+    assert_eq!(merge(&mut device, 3), None);
 }
 
 #[test]

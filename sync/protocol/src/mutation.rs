@@ -7,6 +7,7 @@ use crate::body::{Body, ResourceKey};
 use crate::delta::Delta;
 use crate::error::{Error, Limit, Result};
 use crate::hash::Hash;
+use crate::id::Id;
 use crate::limits::{NOTE_BYTES_MAX, PATHS_MAX};
 use crate::message::{read, write};
 use crate::number::{Sequence, Version};
@@ -36,17 +37,24 @@ pub enum Payload {
     Nothing,
 }
 
-/// Says that an update is the result of a merge, so that a mixed fleet can be audited.
+/// Says that a mutation is the result of a merge, by the rules alone or by a person, so that a mixed fleet can be audited.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Merge {
     /// The version of the rules.
     pub rule: u32,
+    /// The version that the device's edit was made on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Version>,
     /// The version that the device's edit was merged with.
     pub theirs: Version,
-    /// The hash of the device's own body before the merge.
-    pub mine: Hash,
-    /// The elements that were taken from the device, as FHIRPath.
+    /// The hash of the device's own body before the merge; none if it was deleted there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mine: Option<Hash>,
+    /// The elements that were taken from the device, as FHIRPath; if a person merged, those in conflict.
     pub paths: Vec<String>,
+    /// The conflicts that a person decided with it, by the ids under which they are parked; empty if the rules merged alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cids: Vec<Id>,
 }
 
 /// One change of one resource. Who made it is known from the connection and not said here.
@@ -93,7 +101,8 @@ impl Mutation {
             return Err(Error::Contradiction);
         }
         let notes = self.why.iter().chain(self.merge.iter().flat_map(|merge| &merge.paths));
-        check_notes(notes, self.merge.as_ref().map_or(0, |merge| merge.paths.len()))
+        let count = |merge: &Merge| merge.paths.len().max(merge.cids.len());
+        check_notes(notes, self.merge.as_ref().map_or(0, count))
     }
 
     pub(crate) fn read(line: &[u8]) -> Result<Self> {

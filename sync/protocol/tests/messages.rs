@@ -63,11 +63,21 @@ fn any_payload(key: &ResourceKey) -> impl Strategy<Value = (Operation, u64, Payl
 }
 
 fn any_merge() -> impl Strategy<Value = Merge> {
-    (any::<u32>(), 0..NUMBER_MAX, vec("\\PC{0,20}", 0..3)).prop_map(|(rule, theirs, paths)| Merge {
+    let parts = (
+        any::<u32>(),
+        option::of(0..NUMBER_MAX),
+        0..NUMBER_MAX,
+        any::<bool>(),
+        vec("\\PC{0,20}", 0..3),
+        vec("[a-z0-9]{1,8}", 0..3),
+    );
+    parts.prop_map(|(rule, from, theirs, is_deleted, paths, cids)| Merge {
         rule,
+        from: from.map(version),
         theirs: version(theirs),
-        mine: Hash::of(b"mine"),
+        mine: (!is_deleted).then(|| Hash::of(b"x")),
         paths,
+        cids: cids.iter().map(|cid| cid.parse().unwrap()).collect(),
     })
 }
 

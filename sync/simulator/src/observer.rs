@@ -163,7 +163,8 @@ impl World<'_> {
                 let text = String::from_utf8_lossy(found.as_bytes()).into_owned();
                 let version = |version: Version| format!("\"{}/_history/{}\"", mutation.key, version.get());
                 let user = format!("\"Practitioner/{}\"", own.user);
-                let expected = [version(made), version(mutation.base), merge.mine.to_string(), user];
+                let mine = merge.mine.map(|mine| mine.to_string()).unwrap_or_default();
+                let expected = [version(made), version(mutation.base), mine, user];
                 expected.iter().all(|part| text.contains(part))
             }
             _ => false,

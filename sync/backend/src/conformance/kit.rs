@@ -161,9 +161,11 @@ impl Tablet<'_> {
     pub(super) fn joined(&mut self, base: u64, body: &Body) -> Frozen {
         let merge = Merge {
             rule: 1,
+            from: None,
             theirs: version(base),
-            mine: Hash::of(b"before it was joined"),
+            mine: Some(Hash::of(b"before it was joined")),
             paths: vec!["Flag.code".to_owned()],
+            cids: Vec::new(),
         };
         let update = self.update(base, body).into_mutation();
         Frozen::freeze(Mutation { merge: Some(merge), ..update }).expect("a sound mutation")

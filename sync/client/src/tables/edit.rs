@@ -1,7 +1,7 @@
 //! Edits that wait: which resources have a base, and where its content is.
 
-use keepwell_engine::{Base, Dirty};
-use keepwell_protocol::{Body, ResourceKey};
+use keepwell_engine::{Base, ConflictRecord, Dirty, merge_rule};
+use keepwell_protocol::{Body, Merge, ResourceKey};
 use keepwell_store::{Error, Result};
 use rusqlite::{OptionalExtension, params};
 
@@ -31,6 +31,23 @@ impl Tables<'_> {
             )?
             .execute(params![name, sequence, base.map(u64::cast_signed)])?;
         Ok(())
+    }
+
+    /// Notes that the edit that waits decides a conflict, besides those that it decides already.
+    pub(crate) fn note_decision(&self, name: &str, record: &ConflictRecord) -> Result<()> {
+        let Some(entry) = self.entry(name)? else { return Ok(()) };
+        let Some((base, _)) = self.base(entry.row)? else { return Ok(()) };
+        let mut cids = base.merge.as_ref().map_or_else(Vec::new, |merge| merge.cids.clone());
+        cids.push(record.cid.clone());
+        let merge = Merge {
+            rule: merge_rule(),
+            from: Some(record.base_version),
+            theirs: record.theirs_version.unwrap_or(record.base_version),
+            mine: record.mine.as_ref().map(Body::hash),
+            paths: record.paths.clone(),
+            cids,
+        };
+        self.set_base(entry.row, &Base { merge: Some(merge), ..base }, None)
     }
 
     /// Joins the edit of `name` with the one that began its transaction, and all that either was joined with before;

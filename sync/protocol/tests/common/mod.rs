@@ -71,9 +71,19 @@ pub(crate) fn mutations() -> Vec<Frozen> {
     };
     let merge = Merge {
         rule: 1,
+        from: Some(version(3)),
         theirs: version(4),
-        mine: Hash::of(b"mine"),
+        mine: Some(Hash::of(b"mine")),
         paths: vec!["CareTeam.participant[0]".to_owned()],
+        cids: Vec::new(),
+    };
+    let decided = Merge {
+        from: Some(version(1)),
+        theirs: version(3),
+        mine: None,
+        paths: Vec::new(),
+        cids: vec![id("x1")],
+        ..merge
     };
     let care_team = body(r#"{"resourceType":"CareTeam","id":"c1","status":"active"}"#);
     [
@@ -96,6 +106,11 @@ pub(crate) fn mutations() -> Vec<Frozen> {
             at: None,
             merge: Some(merge),
             ..mutation(417, Operation::Update, 4, key("CareTeam", "c1"), Payload::Body(care_team))
+        },
+        Mutation {
+            at: None,
+            merge: Some(decided),
+            ..mutation(418, Operation::Delete, 3, key("Flag", "f2"), Payload::Nothing)
         },
     ]
     .map(|mutation| Frozen::freeze(mutation).unwrap())
