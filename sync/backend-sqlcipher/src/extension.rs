@@ -34,6 +34,11 @@ impl Extension for ServerExtension {
             },
             Migration { number: 4, name: "pins", sql: include_str!("../migrations/0004_pins.sql") },
             Migration { number: 5, name: "life", sql: include_str!("../migrations/0005_life.sql") },
+            Migration {
+                number: 6,
+                name: "archive closed",
+                sql: include_str!("../migrations/0006_archive_closed.sql"),
+            },
         ];
         MIGRATIONS
     }

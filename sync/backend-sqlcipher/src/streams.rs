@@ -1,6 +1,6 @@
 //! The tables `server_stream`, `server_decided` and `server_archive`.
 
-use keepwell_backend::{Archived, Decided, Result};
+use keepwell_backend::{Archived, Closed, Decided, Result};
 use keepwell_protocol::{Body, Id, Incarnation, ParkKind, Sequence};
 use rusqlite::{Row, params};
 
@@ -147,12 +147,30 @@ impl SqlTenant<'_, '_, '_> {
         self.keep_blobs_of(record.mine.as_ref())
     }
 
+    pub(crate) fn note_closed(&mut self, device: &Id, cid: &str, closed: &Closed) -> Result<()> {
+        run(
+            self.connection(),
+            "-- note_closed
+             UPDATE server_archive SET decision = ?3, closed_by = ?4, closed_at = ?5
+             WHERE device = ?1 AND cid = ?2 AND decision IS NULL",
+            params![
+                device.as_str(),
+                cid,
+                serde_json::to_string(&closed.decision).expect("a decision is a text"),
+                closed.by.as_str(),
+                closed.at.ms()
+            ],
+        )
+        .map(|_| ())
+    }
+
     pub(crate) fn archived_after(&mut self, after: u64, limit: usize) -> Result<Vec<Archived>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         collect(
             self.connection(),
             "-- archived_after
-             SELECT number, device, user, cid, kind, type, id, base, theirs, at, received, paths, mine
+             SELECT number, device, user, cid, kind, type, id, base, theirs, at, received, paths, mine, decision,
+                    closed_by, closed_at
              FROM server_archive WHERE number > ?1 ORDER BY number LIMIT ?2",
             [number(after), limit],
             archived,
@@ -180,5 +198,15 @@ fn archived(row: &Row<'_>) -> Result<Archived> {
         received: instant(row.get(10).map_err(failed)?),
         paths: serde_json::from_str(&text(11)?).map_err(|_| corrupt())?,
         mine: mine.map(Body::new).transpose().map_err(|_| corrupt())?,
+        closed: closed(row)?,
     })
+}
+
+fn closed(row: &Row<'_>) -> Result<Option<Closed>> {
+    let Some(decision) = row.get::<_, Option<String>>(13).map_err(failed)? else { return Ok(None) };
+    Ok(Some(Closed {
+        decision: serde_json::from_str(&decision).map_err(|_| corrupt())?,
+        by: id(&row.get::<_, String>(14).map_err(failed)?)?,
+        at: instant(row.get(15).map_err(failed)?),
+    }))
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use keepwell_backend::{
-    Access, Archived, Decided, Device, Disclosure, FeedRow, Head, Held, Result, Source, Tenant, UploadRow,
+    Access, Archived, Closed, Decided, Device, Disclosure, FeedRow, Head, Held, Result, Source, Tenant,
+    UploadRow,
 };
 use keepwell_protocol::{
     Blob, Body, Digest, Epoch, Generation, Hash, Horizon, Id, Incarnation, Member, Position, ResourceKey,
@@ -254,6 +255,10 @@ impl Tenant for SqlTenant<'_, '_, '_> {
 
     fn archive(&mut self, record: Archived) -> Result<()> {
         self.put_archived(&record)
+    }
+
+    fn close_archived(&mut self, device: &Id, cid: &str, closed: &Closed) -> Result<()> {
+        self.note_closed(device, cid, closed)
     }
 
     fn archived(&mut self, after: u64, limit: usize) -> Result<Vec<Archived>> {

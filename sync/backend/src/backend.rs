@@ -75,7 +75,7 @@ pub trait Backend: Send + Sync {
         page: &mut dyn FnMut(Part<PullReply>),
     ) -> Result<()>;
 
-    /// Puts losing edits into the archive.
+    /// Puts losing edits into the archive, and notes how those were dealt with that are sent again.
     fn park(&self, device: &Id, head: &ParkHead, records: &[ParkRecord], at: Instant) -> Result<ParkReply>;
 
     /// Compares what a device holds of a scope.

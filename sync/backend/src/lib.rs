@@ -19,7 +19,7 @@ mod rules;
 mod tenant;
 
 pub use access::{Access, Held, NEWS_POSITIONS_MAX, News};
-pub use archive::{ARCHIVE_PAGE_MAX, Archived};
+pub use archive::{ARCHIVE_PAGE_MAX, Archived, Closed};
 pub use backend::{Backend, Observer, Pushed, Redeem, Retention};
 pub use content::{Content, DIRECTORY, LIBRARY, SCOPES_OF_RESOURCE_MAX};
 pub use defect::Defect;

@@ -12,7 +12,7 @@ use keepwell_protocol::{
 };
 
 use crate::access::{Access, Held};
-use crate::archive::Archived;
+use crate::archive::{Archived, Closed};
 use crate::backend::Observer;
 use crate::defect::Defect;
 use crate::device::Device;
@@ -334,6 +334,14 @@ impl Tenant for State {
         if !self.archive.iter().any(known) {
             let number = self.archive.len() as u64 + 1;
             self.archive.push(Archived { number, ..record });
+        }
+        Ok(())
+    }
+
+    fn close_archived(&mut self, device: &Id, cid: &str, closed: &Closed) -> Result<()> {
+        let named = |record: &&mut Archived| record.device == *device && record.cid == cid;
+        if let Some(record) = self.archive.iter_mut().find(named) {
+            record.closed.get_or_insert_with(|| closed.clone());
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use keepwell_protocol::limits::{OUTCOMES_BYTES, SCOPES_MAX};
 use keepwell_protocol::{
     Body, Frozen, Generation, Incarnation, Mutation, MutationId, Operation, Outcome, ParkKind, ParkReason,
     Payload, PushHead, PushReplyHead, Refusal, ResourceKey, ResyncReason, Row, RowState, Scope, Sequence,
-    Settlement, Version,
+    Settlement, Version, archive_id,
 };
 
 use crate::access::Access;
@@ -390,7 +390,7 @@ impl Decider<'_> {
             number: 0,
             device: self.device.id.clone(),
             user: self.device.user.clone(),
-            cid: self.name(candidate).to_string(),
+            cid: archive_id(self.incarnation, candidate.mutation.sequence).to_string(),
             kind,
             key: key.clone(),
             base: *base,
@@ -399,6 +399,7 @@ impl Decider<'_> {
             received: self.at,
             paths: merge.as_ref().map_or_else(Vec::new, |merge| merge.paths.clone()),
             mine: candidate.new.as_ref().map(|(body, _)| body.clone()),
+            closed: None,
         })
     }
 

@@ -12,7 +12,7 @@ use keepwell_protocol::{
 };
 
 use crate::access::{Access, Held, NEWS_POSITIONS_MAX, News};
-use crate::archive::{ARCHIVE_PAGE_MAX, Archived};
+use crate::archive::{ARCHIVE_PAGE_MAX, Archived, Closed};
 use crate::backend::{Backend, Observer, Pushed, Redeem, Retention};
 use crate::defect::Defect;
 use crate::device::{Device, DeviceState, Enrolled, LeasePolicy, SEEN_MS};
@@ -76,7 +76,7 @@ impl<S: Storage> Backend for S {
             let known = admit(tenant, device)?;
             speaks(head.v)?;
             for record in records {
-                let ParkRecord { cid, kind, key, base, theirs, at: made, paths, mine } = record.clone();
+                let ParkRecord { cid, kind, key, base, theirs, at: made, paths, mine, done } = record.clone();
                 tenant.archive(Archived {
                     number: 0,
                     device: device.clone(),
@@ -90,7 +90,12 @@ impl<S: Storage> Backend for S {
                     received: at,
                     paths,
                     mine,
+                    closed: None,
                 })?;
+                if let Some(decision) = done {
+                    let closed = Closed { decision, by: known.user.clone(), at };
+                    tenant.close_archived(device, record.cid.as_str(), &closed)?;
+                }
             }
             Ok(ParkReply { stored: records.iter().map(|record| record.cid.clone()).collect() })
         })

@@ -15,7 +15,7 @@ use keepwell_protocol::{
 };
 
 use crate::access::{Access, Held};
-use crate::archive::Archived;
+use crate::archive::{Archived, Closed};
 use crate::backend::Observer;
 use crate::defect::Defect;
 use crate::device::Device;
@@ -280,6 +280,8 @@ pub trait Tenant {
 
     /// Puts a record into the archive, unless one with its device and `cid` is there. Its number is given here.
     fn archive(&mut self, record: Archived) -> Result<()>;
+    /// Notes how an edit in the archive was dealt with, unless that is known.
+    fn close_archived(&mut self, device: &Id, cid: &str, closed: &Closed) -> Result<()>;
     /// Records behind `after`, by number, at most `limit`.
     fn archived(&mut self, after: u64, limit: usize) -> Result<Vec<Archived>>;
 

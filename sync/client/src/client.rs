@@ -230,9 +230,8 @@ impl Client {
     /// [`Error::NoConflict`]; [`Error::ConflictMoved`] when the resource has changed since; [`Error::Store`] when the
     /// content is not valid.
     pub fn resolve(&self, seen: &Conflict, resolution: &Resolution) -> Result<()> {
-        if conflicts::resolve(&self.session()?, seen, resolution)? {
-            self.extension.signal().raise(EDITED);
-        }
+        conflicts::resolve(&self.session()?, seen, resolution)?;
+        self.extension.signal().raise(EDITED);
         Ok(())
     }
 

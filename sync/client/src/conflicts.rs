@@ -6,7 +6,7 @@
 
 use keepwell_engine::{ConflictRecord, ConflictState};
 use keepwell_fhir::{Instant, ResourceType};
-use keepwell_protocol::{Body, Id, ParkKind, ResourceKey};
+use keepwell_protocol::{Body, Decision, Id, ParkKind, ResourceKey};
 use keepwell_store::Session;
 use keepwell_store::audit::Action;
 
@@ -71,8 +71,8 @@ pub(crate) fn list(session: &Session) -> Result<Vec<Conflict>> {
     })
 }
 
-/// Does what was decided, in one transaction. Whether there is something to be sent.
-pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolution) -> Result<bool> {
+/// Does what was decided, in one transaction. The server hears of it with the next round.
+pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolution) -> Result<()> {
     session.transaction(Action::SyncResolve, None, |transaction| {
         let found = Tables::new(transaction.connection()).conflict(&seen.id)?;
         let mut record =
@@ -83,30 +83,37 @@ pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolutio
         if version != seen.version {
             return Err(Error::ConflictMoved);
         }
-        match (resolution, &record.mine) {
-            (Resolution::KeepTheirs, _) => {}
+        let decision = match (resolution, &record.mine) {
+            (Resolution::KeepTheirs, _) => Decision::Theirs,
             (Resolution::TakeMine, Some(mine)) => {
                 transaction.put(*kind, id.as_str(), mine.as_bytes(), false)?;
+                Decision::Mine
             }
-            (Resolution::TakeMine, None) | (Resolution::Delete, _) => {
+            (Resolution::TakeMine, None) => {
                 transaction.delete(*kind, id.as_str())?;
+                Decision::Mine
+            }
+            (Resolution::Delete, _) => {
+                transaction.delete(*kind, id.as_str())?;
+                Decision::Deleted
             }
             (Resolution::Edited(content), _) => {
                 transaction.put(*kind, id.as_str(), content, false)?;
+                Decision::Edited
             }
-        }
+        };
         let after = transaction.view().current(*kind, id.as_str())?;
         let sequence = after.map_or(0, |after| after.sequence);
-        let is_edited = sequence != before.map_or(0, |before| before.sequence);
-        if is_edited {
+        if sequence != before.map_or(0, |before| before.sequence) {
             // An edit of this device, though it was made here.
             let (tables, name) = (Tables::new(transaction.connection()), name_of(&record.key));
             tables.note_edit(&name, sequence, version)?;
             tables.note_decision(&name, &record)?;
         }
-        record.state = ConflictState::Closed;
-        Tables::new(transaction.connection()).set_conflict(&record)?;
-        Ok(is_edited)
+        (record.state, record.decision) = (ConflictState::Closed, Some(decision));
+        // What the server was never asked about, as it was too large, cannot be in its archive either.
+        record.is_archived &= record.kind == ParkKind::Rejected && record.outcome.is_none();
+        Ok(Tables::new(transaction.connection()).set_conflict(&record)?)
     })
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{DAY_MS, World, actor, flag, id, kind, patient};
 use keepwell_backend::{Backend, DeviceState};
 use keepwell_client::{Cancel, Client, ClientOptions, Error, Resolution, SyncExtension};
-use keepwell_protocol::{Base64, ParkKind, WipeOrder};
+use keepwell_protocol::{Base64, Decision, ParkKind, WipeOrder};
 use keepwell_store::Store;
 use keepwell_store::audit::Action;
 use keepwell_store::vault::{MemoryKeychain, Passcode, State};
@@ -151,6 +151,20 @@ fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
             assert_eq!(seen, expected);
         }
         assert_eq!(two.client.status().unwrap().conflicts, 0);
+        // The server knows who decided, and what; the edit that lost stays in its archive.
+        let archived = world.backend.archived(0).unwrap().remove(0);
+        let closed = archived.closed.unwrap();
+        let decision = match resolution {
+            Resolution::KeepTheirs => Decision::Theirs,
+            Resolution::TakeMine => Decision::Mine,
+            Resolution::Edited(_) => Decision::Edited,
+            Resolution::Delete => Decision::Deleted,
+        };
+        assert_eq!((closed.decision, closed.by, closed.at), (decision, id("bob"), world.now()));
+        assert_eq!(
+            (archived.mine.as_ref(), archived.cid.as_str()),
+            (conflict.mine.as_ref(), conflict.id.as_str())
+        );
         // Whoever made a version by deciding is written down with it.
         let resources = world.backend.resources();
         let told: Vec<_> = resources.iter().filter(|(key, ..)| key.kind == kind("Provenance")).collect();
@@ -158,11 +172,72 @@ fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
         for (_, _, versions) in told {
             let told = std::str::from_utf8(versions[0].as_ref().unwrap().as_bytes()).unwrap();
             let conflict = format!("\"d2/{}\"", conflict.id);
-            for part in ["\"Flag/f1/_history/3\"", "\"Practitioner/bob\"", "\"conflict-decided\"", &conflict] {
+            for part in ["\"Flag/f1/_history/3\"", "\"Practitioner/bob\"", "\"conflict-decided\"", &conflict]
+            {
                 assert!(told.contains(part), "{part} is not in {told}");
             }
         }
     }
+}
+
+#[test]
+fn a_conflict_whose_edit_is_in_a_later_version_asks_nobody() {
+    let (world, one, two) = with_a_flag();
+    let three = world.device("d3", "eve", &["p1"]);
+    three.sync();
+    one.save(&flag("f1", "p1", "cat"));
+    for (device, text) in [(&two, "dog"), (&three, "dog")] {
+        device.save(&flag("f1", "p1", text));
+    }
+    for device in [&one, &two, &three] {
+        device.sync();
+    }
+    // Both lost with the same edit, and one of the two persons takes it back.
+    let conflict = two.client.conflicts().unwrap().remove(0);
+    assert_eq!(three.client.status().unwrap().conflicts, 1);
+    two.client.resolve(&conflict, &Resolution::TakeMine).unwrap();
+    two.sync();
+    three.sync();
+    assert_eq!(three.client.status().unwrap().conflicts, 0, "nothing is left to decide");
+    three.sync();
+    let closed =
+        |record: keepwell_backend::Archived| record.closed.map(|closed| (closed.decision, closed.by));
+    let closed: Vec<_> = world.backend.archived(0).unwrap().into_iter().map(closed).collect();
+    assert_eq!(closed, [Some((Decision::Mine, id("bob"))), Some((Decision::Included, id("eve")))]);
+}
+
+#[test]
+fn a_conflict_in_which_the_other_edit_lost_waits_for_a_person_whatever_follows() {
+    let (_world, one, two) = with_a_flag();
+    let mistaken = flag("f1", "p1", "old").replace("active", "entered-in-error");
+    one.save(&flag("f1", "p1", "cat"));
+    two.save(&mistaken);
+    one.sync();
+    two.sync();
+    one.sync();
+    assert_eq!(one.read("Flag/f1").as_ref(), Some(&mistaken), "an error is shown as one");
+    let tagged = mistaken.replacen('{', r#"{"meta":{"tag":[{"system":"urn:t","code":"seen"}]},"#, 1);
+    one.save(&tagged);
+    one.sync();
+    two.sync();
+    assert_eq!(two.read("Flag/f1").as_ref(), Some(&tagged));
+    assert_eq!(two.client.status().unwrap().conflicts, 1);
+}
+
+#[test]
+fn an_edit_that_the_server_parked_is_closed_where_the_server_has_put_it() {
+    let (world, _, two) = with_a_flag();
+    two.save(&flag("f1", "p1", "dog"));
+    world.revoke("bob", "p1");
+    two.sync();
+    let conflict = two.client.conflicts().unwrap().remove(0);
+    assert_eq!((conflict.kind, world.backend.archived(0).unwrap().len()), (ParkKind::Parked, 1));
+    two.client.resolve(&conflict, &Resolution::KeepTheirs).unwrap();
+    two.sync();
+    let archived = world.backend.archived(0).unwrap();
+    let closed = archived[0].closed.as_ref().map(|closed| closed.decision);
+    assert_eq!((archived.len(), closed), (1, Some(Decision::Theirs)));
+    assert!(archived[0].mine.is_some(), "the edit stays");
 }
 
 #[test]

@@ -62,7 +62,8 @@ struct Flights {
     hello: Option<Flight<()>>,
     push: Option<Flight<(Incarnation, usize)>>,
     pull: Option<Flight<PullRequest>>,
-    park: Option<Flight<()>>,
+    /// With the records whose decision it tells.
+    park: Option<Flight<BTreeSet<Id>>>,
     lease: Option<Flight<()>>,
 }
 
@@ -336,9 +337,10 @@ impl Engine {
                 }
             }
             Answer::Park(reply) => {
-                self.flights.park.take_if(|flight| flight.ticket == ticket);
+                let flight = self.flights.park.take_if(|flight| flight.ticket == ticket);
+                let told = flight.map(|flight| flight.asked).unwrap_or_default();
                 for cid in reply.stored {
-                    self.archived(&cid, turn)?;
+                    self.archived(&cid, &told, turn)?;
                 }
             }
             Answer::Lease(lease) => {
@@ -367,9 +369,18 @@ impl Engine {
         self.own = Some((epoch, upto));
     }
 
-    /// The server holds a losing edit: the device need not.
-    fn archived<R: Replica>(&mut self, cid: &Id, turn: &mut Turn<'_, R>) -> Result<(), R::Error> {
+    /// The server holds a losing edit: the device need not. It was told of the decisions on these.
+    fn archived<R: Replica>(
+        &mut self,
+        cid: &Id,
+        told: &BTreeSet<Id>,
+        turn: &mut Turn<'_, R>,
+    ) -> Result<(), R::Error> {
         let Some(mut record) = turn.replica.conflict(cid)? else { return Ok(()) };
+        // It may have been decided while it was on its way.
+        if record.decision.is_some() && !told.contains(cid) {
+            return Ok(());
+        }
         record.is_archived = true;
         turn.replica.set_conflict(&record)?;
         let is_here = turn.replica.known(&record.key)?.is_some() || turn.replica.base(&record.key)?.is_some();
@@ -672,12 +683,13 @@ impl Engine {
         if self.flights.park.is_some() {
             return Ok(());
         }
-        let (mut bytes, mut records) = (0, Vec::new());
+        let (mut bytes, mut records, mut told) = (0, Vec::new(), BTreeSet::new());
         for record in turn.replica.unarchived(limits::PARK_RECORDS_MAX)? {
             bytes += record.mine.as_ref().map_or(0, |mine| mine.as_bytes().len()) + 4_096;
             if !records.is_empty() && bytes > limits::LINE_BYTES_MAX {
                 break;
             }
+            told.extend(record.decision.map(|_| record.cid.clone()));
             records.push(ParkRecord {
                 cid: record.cid,
                 kind: record.kind,
@@ -687,11 +699,12 @@ impl Engine {
                 at: Some(record.at),
                 paths: record.paths,
                 mine: record.mine,
+                done: record.decision,
             });
         }
         if !records.is_empty() {
             let head = ParkHead { v: VERSION_MAX, incarnation: turn.state.incarnation };
-            self.flights.park = self.fly(Request::Park { head, records }, (), 0, turn, effects);
+            self.flights.park = self.fly(Request::Park { head, records }, told, 0, turn, effects);
         }
         Ok(())
     }

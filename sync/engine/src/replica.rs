@@ -23,8 +23,8 @@ use std::collections::BTreeSet;
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Blob, Body, Digest, Frozen, Generation, Hash, Id, Member, Merge, ParkKind, Position, ResourceKey, Row,
-    Scope, Sequence, Version,
+    Blob, Body, Decision, Digest, Frozen, Generation, Hash, Id, Member, Merge, ParkKind, Position,
+    ResourceKey, Row, Scope, Sequence, Version,
 };
 
 /// What the server has of a resource: the state that the content here, or its base, descends from. A resource that
@@ -123,7 +123,9 @@ pub struct ConflictRecord {
     pub at: Instant,
     /// Whether a person has to look at it.
     pub state: ConflictState,
-    /// Whether the server holds the losing content, so that it survives the device.
+    /// How it was dealt with, if it was: the server is told by the next park.
+    pub decision: Option<Decision>,
+    /// Whether the server holds the losing content, so that it survives the device, and knows the decision if there is one.
     pub is_archived: bool,
 }
 
@@ -152,6 +154,7 @@ impl ConflictRecord {
             outcome: None,
             at,
             state: ConflictState::Open,
+            decision: None,
             is_archived: false,
         }
     }

@@ -2,11 +2,13 @@
 
 use keepwell_fhir::Instant;
 use keepwell_merge::RULES_VERSION;
-use keepwell_protocol::{Body, Merge, ParkKind, Position, ResourceKey, Row, RowState, Scope, Version};
+use keepwell_protocol::{
+    Body, Decision, Merge, ParkKind, Position, ResourceKey, Row, RowState, Scope, Version,
+};
 
 use crate::defect::Defect;
 use crate::join::{Joined, join};
-use crate::replica::{Base, ConflictRecord, Known, Replica};
+use crate::replica::{Base, ConflictRecord, ConflictState, Known, Replica};
 use crate::turn::{Turn, hash};
 
 /// A version of the server's.
@@ -161,9 +163,31 @@ impl<R: Replica> Turn<'_, R> {
                     self.keep_lost_by_server(&row.key, known, content)?;
                 }
                 self.show(&row.key, &theirs)?;
+                if known.is_some() {
+                    self.close_included(&row.key, theirs.content.as_ref())?;
+                }
                 self.learn(&row.key, known, &theirs)
             }
         }
+    }
+
+    /// Closes the conflicts whose losing edit is in what the server has now: there is nothing left to decide.
+    fn close_included(&mut self, key: &ResourceKey, content: Option<&Body>) -> Result<(), R::Error> {
+        for mut record in self.replica.conflicts_of(key)? {
+            let is_open = record.state == ConflictState::Open && record.kind == ParkKind::Conflict;
+            // Of a deletion nothing can be in a content, and contents that were blanked say nothing.
+            let Some(mine) = record.mine.as_ref().filter(|_| is_open) else { continue };
+            let (base, theirs) = (record.base.as_ref(), record.theirs.as_ref());
+            // Where this device's own is what is seen, it is the other edit that lost.
+            let shows_mine =
+                matches!(join(self.merger, base, Some(mine), theirs), Joined::Lost { shows_mine: true, .. });
+            if !shows_mine && join(self.merger, base, Some(mine), content) == Joined::Theirs {
+                (record.state, record.decision) = (ConflictState::Closed, Some(Decision::Included));
+                record.is_archived = false;
+                self.replica.set_conflict(&record)?;
+            }
+        }
+        Ok(())
     }
 
     /// Lets readers see a version of the server's.
@@ -220,6 +244,7 @@ impl<R: Replica> Turn<'_, R> {
                 } else {
                     self.show(key, &theirs)?;
                 }
+                self.close_included(key, theirs.content.as_ref())?;
             }
             Some((content, paths)) => {
                 let before = base.merge.as_ref();

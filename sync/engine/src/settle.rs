@@ -1,8 +1,8 @@
 //! Settling: what an outcome does to the mutation and to the resource.
 
 use keepwell_protocol::{
-    Body, Frozen, Mutation, Operation, Outcome, ParkKind, ParkReason, Payload, Position, ResourceKey, Row,
-    Settlement, Version,
+    Body, Frozen, Id, Mutation, Operation, Outcome, ParkKind, ParkReason, Payload, Position, ResourceKey,
+    Row, Settlement, Version, archive_id,
 };
 
 use crate::defect::Defect;
@@ -48,11 +48,11 @@ impl<R: Replica> Turn<'_, R> {
             Outcome::Parked { why, current } => {
                 self.report.parked += 1;
                 let current = self.newest(&key, current)?;
-                self.park(&key, base, sent, why, current)?;
+                self.park(frozen.mutation(), base, sent, why, current)?;
             }
             Outcome::Rejected { outcome } => {
                 self.report.rejected += 1;
-                self.reject(&key, base, sent, outcome)?;
+                self.reject(frozen.mutation(), base, sent, outcome)?;
             }
             _ => {}
         }
@@ -122,17 +122,19 @@ impl<R: Replica> Turn<'_, R> {
     /// The server keeps what was sent for people; the device lets go of it, and of what was edited since.
     fn park(
         &mut self,
-        key: &ResourceKey,
+        mutation: &Mutation,
         base: Base,
         sent: Option<Body>,
         why: ParkReason,
         current: Option<Row>,
     ) -> Result<(), R::Error> {
+        let key = &mutation.key;
         let known = self.replica.known(key)?;
         let version = known.as_ref().map_or(Version::ZERO, |known| known.version);
         let content = self.replica.content(key)?;
         let record = self.record(ParkKind::Parked, key, version, base.content.clone(), sent.clone());
-        self.keep_losing(ConflictRecord { is_archived: true, ..record })?;
+        let cid = archive_id(self.state.incarnation, mutation.sequence);
+        self.keep_losing(ConflictRecord { cid, is_archived: true, ..record })?;
         if content != sent && waiting(sent.as_ref(), version, content.as_ref()) != Waiting::Vanished {
             let record = self.record(ParkKind::Parked, key, version, sent, content);
             self.keep_losing(record)?;
@@ -158,30 +160,33 @@ impl<R: Replica> Turn<'_, R> {
     /// The edit is shown for repair; the resource is as the server has it.
     fn reject(
         &mut self,
-        key: &ResourceKey,
+        mutation: &Mutation,
         base: Base,
         sent: Option<Body>,
         outcome: Body,
     ) -> Result<(), R::Error> {
         // A later edit may be the repair: it is tried.
-        if self.replica.content(key)? != sent {
+        if self.replica.content(&mutation.key)? != sent {
             return Ok(());
         }
-        self.quarantine(key, &base, sent, Some(outcome))
+        let cid = archive_id(self.state.incarnation, mutation.sequence);
+        self.quarantine(&mutation.key, &base, sent, Some((cid, outcome)))
     }
 
-    /// Takes an edit out of the way that the server does not take, for a person to repair.
+    /// Takes an edit out of the way that the server does not take, for a person to repair; with the server's word on it
+    /// and the name under which it has kept it, if it was asked.
     pub(crate) fn quarantine(
         &mut self,
         key: &ResourceKey,
         base: &Base,
         mine: Option<Body>,
-        outcome: Option<Body>,
+        told: Option<(Id, Body)>,
     ) -> Result<(), R::Error> {
         let version = self.replica.known(key)?.map_or(Version::ZERO, |known| known.version);
         let record = self.record(ParkKind::Rejected, key, version, base.content.clone(), mine);
         // What the server rejected it has kept; what could not be sent it never saw, and cannot be sent to the archive either.
-        self.keep_losing(ConflictRecord { outcome, is_archived: true, ..record })?;
+        let (cid, outcome) = told.map_or((record.cid, None), |(cid, outcome)| (cid, Some(outcome)));
+        self.keep_losing(ConflictRecord { cid, outcome, is_archived: true, ..record })?;
         self.show_base(key, base)
     }
 }

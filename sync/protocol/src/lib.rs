@@ -68,7 +68,7 @@ pub use message::{Message, Part};
 pub use mutation::{Merge, Mutation, Operation, Payload};
 pub use number::{Generation, Position, Sequence, Version};
 pub use outcome::{Outcome, ParkReason, Settlement};
-pub use park::{ParkHead, ParkKind, ParkRecord, ParkReply, ParkRequest};
+pub use park::{Decision, ParkHead, ParkKind, ParkRecord, ParkReply, ParkRequest, archive_id};
 pub use pull::{Mark, PullEnd, PullHead, PullItem, PullReply, PullRequest, ScopeDigest};
 pub use push::{Batch, PushEnd, PushHead, PushReply, PushReplyHead, PushRequest};
 pub use range::{DigestReply, DigestRequest, Range, RangeAnswer, RangeClaim, Verdict};

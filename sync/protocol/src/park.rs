@@ -11,7 +11,7 @@ use crate::id::Id;
 use crate::limits::{PARK_BYTES_MAX, PARK_RECORDS_MAX};
 use crate::message::{Message, read, sealed, write};
 use crate::mutation::check_notes;
-use crate::number::Version;
+use crate::number::{Sequence, Version};
 use crate::push::PushEnd;
 
 /// `POST /sync/v1/park`: [`ParkHead`], a line for each [`ParkRecord`], [`PushEnd`]. Idempotent by `cid`.
@@ -50,7 +50,33 @@ pub enum ParkKind {
     Other,
 }
 
-/// An edit that lost, whole.
+/// How an edit that lost was dealt with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Decision {
+    /// What had won stays.
+    Theirs,
+    /// The edit took its place.
+    Mine,
+    /// Another content took its place.
+    Edited,
+    /// The resource was deleted.
+    Deleted,
+    /// Nobody had to decide: what the server has since holds the edit.
+    Included,
+    /// A decision of a later version.
+    #[serde(other)]
+    Other,
+}
+
+/// Names the edit that a server itself put into the archive, when it parked or rejected a mutation.
+#[must_use]
+pub fn archive_id(incarnation: Incarnation, sequence: Sequence) -> Id {
+    format!("{incarnation}-{}", sequence.get()).parse().expect("digits and a dash are an id")
+}
+
+/// An edit that lost, whole. It is sent again when it has been dealt with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ParkRecord {
     /// Its id, which the device drew.
@@ -69,6 +95,8 @@ pub struct ParkRecord {
     pub paths: Vec<String>,
     /// The content that lost; none for a delete.
     pub mine: Option<Body>,
+    /// How it was dealt with; none while a person has to look at it.
+    pub done: Option<Decision>,
 }
 
 /// Answer to a park.
@@ -98,14 +126,14 @@ impl Message for ParkRequest {
             return Err(Error::Contradiction);
         }
         check_notes(line.paths.iter(), line.paths.len())?;
-        let Line { cid, kind, base, theirs, at, paths, mine, .. } = line;
-        Ok(ParkRecord { cid, kind, key, base, theirs, at, paths, mine })
+        let Line { cid, kind, base, theirs, at, paths, mine, done, .. } = line;
+        Ok(ParkRecord { cid, kind, key, base, theirs, at, paths, mine, done })
     }
 
     fn write_item(item: &ParkRecord, out: &mut Vec<u8>) {
-        let ParkRecord { cid, kind, key, base, theirs, at, paths, mine } = item.clone();
+        let ParkRecord { cid, kind, key, base, theirs, at, paths, mine, done } = item.clone();
         let (t, i) = (key.kind.name().to_owned(), key.id.to_string());
-        write(&Line { cid, kind, t, i, base, theirs, at, paths, mine }, out);
+        write(&Line { cid, kind, t, i, base, theirs, at, paths, mine, done }, out);
     }
 
     fn follow(_: Option<()>, _: &ParkRecord) -> Option<()> {
@@ -133,4 +161,6 @@ struct Line {
     paths: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mine: Option<Body>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    done: Option<Decision>,
 }

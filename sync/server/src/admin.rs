@@ -200,6 +200,11 @@ fn archived(record: &Archived) -> Value {
         "received": record.received.to_string(),
         "paths": record.paths,
         "mine": record.mine.as_ref().map(|body| Base64(body.as_bytes().to_vec())),
+        "closed": record.closed.as_ref().map(|closed| json!({
+            "decision": closed.decision,
+            "by": closed.by,
+            "at": closed.at.to_string(),
+        })),
     })
 }
 

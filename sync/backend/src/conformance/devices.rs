@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use keepwell_protocol::limits::CHUNK_BYTES_MIN;
 use keepwell_protocol::{
-    Base64, Hash, NewUpload, ParkHead, ParkKind, ParkRecord, Refusal, WipeOrder, WipeReceipt,
+    Base64, Decision, Hash, NewUpload, ParkHead, ParkKind, ParkRecord, Refusal, WipeOrder, WipeReceipt,
 };
 
 use super::cases;
 use super::kit::*;
 use crate::access::Access;
+use crate::archive::Closed;
 use crate::backend::Backend;
 use crate::device::{DeviceState, LeasePolicy};
 
@@ -155,6 +156,7 @@ fn records_of_a_park_are_kept_once(backend: &dyn Backend) {
         at: Some(NOON),
         paths: vec!["Flag.code".to_owned()],
         mine: Some(flag("a", "1", "mine")),
+        done: None,
     };
     let bare =
         ParkRecord { cid: id("c2"), theirs: None, at: None, mine: None, paths: vec![], ..record.clone() };
@@ -173,6 +175,23 @@ fn records_of_a_park_are_kept_once(backend: &dyn Backend) {
     );
     assert_eq!((archived[1].mine.clone(), archived[1].theirs, archived[1].at), (None, None, None));
     assert!(archived.is_sorted_by_key(|record| record.number));
+    assert!(archived.iter().all(|record| record.closed.is_none()));
+
+    // The decision comes with the record again, counts for that device's alone, and is made once.
+    for (decision, at) in [(Decision::Mine, later(1)), (Decision::Theirs, later(2))] {
+        let done = ParkRecord { done: Some(decision), mine: None, ..record.clone() };
+        backend.park(&one.device, &head, &[done], at).expect("parked");
+    }
+    let archived = backend.archived(0).expect("the archive");
+    assert_eq!((archived.len(), &archived[0].mine), (3, &record.mine));
+    let closed = Closed { decision: Decision::Mine, by: id("u1"), at: later(1) };
+    assert_eq!(archived[0].closed, Some(closed));
+    assert!(archived[1..].iter().all(|record| record.closed.is_none()));
+    // Of one that was decided before the server heard of it, too.
+    let done = ParkRecord { cid: id("c3"), done: Some(Decision::Included), ..record.clone() };
+    backend.park(&two.device, &head, &[done], NOON).expect("parked");
+    let archived = backend.archived(3).expect("the archive");
+    assert_eq!(archived[0].closed.as_ref().map(|closed| closed.decision), Some(Decision::Included));
 }
 
 fn news_names_the_scopes_of_what_happened(backend: &dyn Backend) {

@@ -84,12 +84,19 @@ pub(super) fn grant(context: &Context, args: &ServeGrantArgs) -> Result<()> {
 
 pub(super) fn archive(context: &Context, args: &ServeArchiveArgs) -> Result<()> {
     let records = console(&args.place)?.get(&format!("archive?after={}", args.after))?;
-    let mut table = Table::new(&["number", "resource", "why", "user", "device", "received", "elements"]);
+    let mut table =
+        Table::new(&["number", "resource", "why", "user", "device", "received", "elements", "decided"]);
     for record in items(&records) {
         let [resource, kind, user, device, received] =
             ["resource", "kind", "user", "device", "received"].map(|member| word(record, member));
         let paths: Vec<_> = items(&record["paths"]).iter().filter_map(Value::as_str).collect();
-        table.row([record["number"].to_string(), resource, kind, user, device, received, paths.join(" ")]);
+        let closed = &record["closed"];
+        let decided = match closed["decision"].as_str() {
+            Some(decision) => format!("{decision}, {} {}", word(closed, "by"), word(closed, "at")),
+            None => "no".to_owned(),
+        };
+        let number = record["number"].to_string();
+        table.row([number, resource, kind, user, device, received, paths.join(" "), decided]);
     }
     show(context, records, &table)
 }

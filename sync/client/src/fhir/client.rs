@@ -129,9 +129,8 @@ impl FhirClient {
     /// # Errors
     /// As [`crate::Client::resolve`].
     pub fn resolve(&self, seen: &Conflict, resolution: &Resolution) -> Result<()> {
-        if conflicts::resolve(&self.session()?, seen, resolution)? {
-            self.extension.signal().raise(EDITED);
-        }
+        conflicts::resolve(&self.session()?, seen, resolution)?;
+        self.extension.signal().raise(EDITED);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use keepwell_engine::{ConflictRecord, ConflictState};
 use keepwell_fhir::Instant;
-use keepwell_protocol::{Body, Id, ParkKind, ResourceKey, Version};
+use keepwell_protocol::{Body, Decision, Id, ParkKind, ResourceKey, Version};
 use keepwell_store::{Error, Result};
 use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ struct Rest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,
     at_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    decision: Option<Decision>,
 }
 
 impl Tables<'_> {
@@ -65,6 +67,7 @@ impl Tables<'_> {
             paths: record.paths.clone(),
             reasons: record.reasons.clone(),
             at_ms: record.at.ms(),
+            decision: record.decision,
         };
         let bytes = |body: &Option<Body>| body.as_ref().map(|body| body.as_bytes().to_vec());
         self.connection
@@ -121,6 +124,7 @@ fn read(row: &Row<'_>) -> Result<ConflictRecord> {
         outcome: body(8)?,
         at: Instant::from_ms(rest.at_ms),
         state: if row.get(2)? { ConflictState::Open } else { ConflictState::Closed },
+        decision: rest.decision,
         is_archived: row.get(3)?,
     })
 }

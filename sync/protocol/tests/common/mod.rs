@@ -248,6 +248,7 @@ pub(crate) fn park_records() -> Vec<ParkRecord> {
         at: Some(at(0)),
         paths: vec!["Patient.active".to_owned()],
         mine: Some(body(PATIENT)),
+        done: None,
     };
     let deletion = ParkRecord {
         cid: id("0190-c2"),
@@ -258,7 +259,12 @@ pub(crate) fn park_records() -> Vec<ParkRecord> {
         mine: None,
         ..record.clone()
     };
-    vec![record, deletion]
+    let decided = ParkRecord {
+        cid: archive_id(INCARNATION, sequence(417)),
+        done: Some(Decision::Theirs),
+        ..deletion.clone()
+    };
+    vec![record, deletion, decided]
 }
 
 pub(crate) fn hello() -> Hello {
