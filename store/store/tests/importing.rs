@@ -197,15 +197,21 @@ fn links_between_entries_are_rewritten_on_request_only() {
         {\"fullUrl\":\"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967\",\"resource\":{\"resourceType\":\"Patient\",\"id\":\"p\"}},\
         {\"resource\":{\"resourceType\":\"Basic\",\"id\":\"b\",\"code\":{\"text\":\"x\"},\
          \"subject\":{\"reference\":\"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967\"}}}]}";
-    for (rewrite_references, reference) in
-        [(false, "urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967"), (true, "Patient/p")]
-    {
+    // An entry without an id is read twice, and its links count once.
+    let without = bundle.replace("\"id\":\"b\",", "");
+    for (bundle, rewrite_references, reference) in [
+        (bundle, false, "urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967"),
+        (bundle, true, "Patient/p"),
+        (&without, false, "urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967"),
+    ] {
         let place = Place::new();
         let store = place.create();
         let session = session(&store);
         let options = ImportOptions { rewrite_references, ..ImportOptions::default() };
-        import_with(&session, bundle, &options).unwrap();
-        let body = String::from_utf8(session.read(resource_type("Basic"), "b").unwrap().body).unwrap();
+        let report = import_with(&session, bundle, &options).unwrap();
+        assert_eq!(report.links_kept, u64::from(!rewrite_references));
+        let found = session.search("Basic").unwrap().entries.remove(0);
+        let body = String::from_utf8(found.body).unwrap();
         assert!(body.contains(&format!("\"reference\":\"{reference}\"")), "{body}");
     }
 }

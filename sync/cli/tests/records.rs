@@ -146,6 +146,20 @@ fn a_refused_resource_is_explained_by_places_never_by_content() {
 }
 
 #[test]
+fn links_that_stay_as_they_are_are_counted_with_the_option_that_would_change_them() {
+    let bundle = r#"{"resourceType":"Bundle","type":"collection","entry":[
+        {"fullUrl":"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967","resource":{"resourceType":"Patient","id":"p"}},
+        {"resource":{"resourceType":"Basic","id":"b","code":{"text":"x"},"subject":{"reference":"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967"}}}]}"#;
+    let desk = Desk::initialised();
+    let file = desk.write("bundle.json", bundle);
+    let said = desk.ok(["import", file]);
+    assert!(said.contains("\n1 urn:uuid link") && said.contains("--rewrite-references"), "{said}");
+    assert!(!said.contains("9fa1e332"), "{said}");
+    assert!(!desk.ok(["import", file, "--rewrite-references"]).contains("urn:uuid"));
+    assert_eq!(desk.json(["import", file])[0]["links_kept"], 1);
+}
+
+#[test]
 fn samples_are_the_same_for_a_seed_and_a_day_and_go_in_as_bundles_too() {
     let desk = Desk::initialised();
     let sample = |seed: &str| desk.ok(["sample", "-n", "2", "--seed", seed, "--date", "2026-11-22"]);

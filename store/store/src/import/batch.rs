@@ -1,7 +1,9 @@
 //! The half of an import that needs no database: it runs beside the writer and hands it batches.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub(super) struct Batch {
     /// Entries of the source that are dealt with once this is written.
     pub(super) entries: u64,
     pub(super) refusals: Vec<Refusal>,
+    /// Links between entries of a Bundle that stay as they are.
+    pub(super) links_kept: u64,
     /// Whether the source ends here.
     pub(super) is_last: bool,
 }
@@ -60,7 +64,13 @@ impl Producer<'_> {
         let clock = self.session.store.inner.options.clock.clone();
         let started = clock.monotonic();
         let preparer = Preparer::accepting_invalid(&self.known, self.options.accept_invalid);
-        let mut work = Work { producer: &self, preparer, batch: Batch::default(), waited: Duration::ZERO };
+        let mut work = Work {
+            producer: &self,
+            preparer,
+            batch: Batch::default(),
+            links_kept: Rc::default(),
+            waited: Duration::ZERO,
+        };
         let done = work.documents(&mut records);
         work.batch.is_last = done.is_ok();
         // When nobody takes the rest any more, the writer knows why.
@@ -79,6 +89,8 @@ struct Work<'p, 'a> {
     producer: &'p Producer<'a>,
     preparer: Preparer,
     batch: Batch,
+    /// Those of the batch, counted as they are met.
+    links_kept: Rc<Cell<u64>>,
     waited: Duration,
 }
 
@@ -106,12 +118,19 @@ impl Work<'_, '_> {
                 return self.passed(1);
             }
         };
-        let links = if self.producer.options.rewrite_references {
-            self.links(&bundle, before)
+        let (links, kept) = if self.producer.options.rewrite_references {
+            (self.links(&bundle, before), HashSet::new())
         } else {
-            HashMap::new()
+            let names = bundle.entries.iter().filter_map(|entry| entry.full_url.as_deref());
+            (HashMap::new(), names.filter(|name| name.starts_with("urn:uuid:")).collect())
         };
-        let rewrite = |text: &str| links.get(text).cloned();
+        let links_kept = self.links_kept.clone();
+        let rewrite = move |text: &str| {
+            if kept.contains(text) {
+                links_kept.set(links_kept.get() + 1);
+            }
+            links.get(text).cloned()
+        };
         let mut order: Vec<usize> = (0..bundle.entries.len()).collect();
         if bundle.kind == BundleType::History {
             // Newest first in the Bundle; the newest is to be the current version.
@@ -176,10 +195,13 @@ impl Work<'_, '_> {
         // No resource has an empty id, so one that comes out with it came without.
         let none = IdKey::new("");
         let resource = &Incoming::whole(resource)?;
+        let links_kept = self.links_kept.get();
         let mut prepared =
             self.preparer.prepare(resource, None, Identity::OwnOr(&none), &open.attachments, rewrite)?;
         if prepared.id == none {
             let given = self.given_id(number, resource.bytes());
+            // It is read once more.
+            self.links_kept.set(links_kept);
             prepared = self.preparer.prepare(
                 resource,
                 None,
@@ -214,7 +236,8 @@ impl Work<'_, '_> {
 
     fn hand_over(&mut self) -> Result<(), Halt> {
         let next = Batch { entries: self.batch.entries, ..Batch::default() };
-        let batch = std::mem::replace(&mut self.batch, next);
+        let links_kept = self.links_kept.take();
+        let batch = Batch { links_kept, ..std::mem::replace(&mut self.batch, next) };
         let clock = &self.producer.session.store.inner.options.clock;
         let started = clock.monotonic();
         let sent = self.producer.out.send(Ok(batch));

@@ -132,6 +132,9 @@ pub struct ImportReport {
     pub refused: u64,
     /// The first [`REFUSALS_LISTED_MAX`] of them.
     pub refusals: Vec<Refusal>,
+    /// `urn:uuid:` links between entries of a Bundle that were stored as they are: [`ImportOptions::rewrite_references`]
+    /// was off.
+    pub links_kept: u64,
     /// Transactions that were committed.
     pub commits: u64,
     /// Bytes of the source, before decompression.
@@ -293,6 +296,7 @@ struct Written {
     bytes: usize,
     entries: u64,
     refusals: Vec<Refusal>,
+    links_kept: u64,
     is_last: bool,
 }
 
@@ -305,6 +309,7 @@ impl Written {
         self.bytes += batch.bytes;
         self.entries = batch.entries;
         self.refusals.append(&mut batch.refusals);
+        self.links_kept += batch.links_kept;
         self.is_last = batch.is_last;
         Ok(())
     }
@@ -318,6 +323,7 @@ impl ImportReport {
         self.unchanged += unchanged;
         self.entries = written.entries;
         self.commits += 1;
+        self.links_kept += written.links_kept;
         self.refused += written.refusals.len() as u64;
         let room = REFUSALS_LISTED_MAX - self.refusals.len();
         self.refusals.extend(written.refusals.into_iter().take(room));

@@ -155,6 +155,7 @@ fn import_json(file: &str, report: &ImportReport) -> serde_json::Value {
         "unchanged": report.unchanged,
         "refused": report.refused,
         "refusals": refusals,
+        "links_kept": report.links_kept,
         "commits": report.commits,
         "bytes_read": report.bytes_read,
         "seconds": report.elapsed.as_secs_f64(),
@@ -176,7 +177,15 @@ fn import_table(reports: &[(String, ImportReport)], out: &mut dyn Write) -> io::
             writeln!(out, "{file}: record {} was refused with error {}", refusal.record, refusal.code)?;
         }
     }
-    Ok(())
+    match reports.iter().map(|(_, report)| report.links_kept).sum::<u64>() {
+        0 => Ok(()),
+        kept => writeln!(
+            out,
+            "{} urn:uuid link{} between entries stayed as written: --rewrite-references makes them point to what was stored",
+            grouped(kept),
+            if kept == 1 { "" } else { "s" }
+        ),
+    }
 }
 
 pub(super) fn export(context: &Context, args: ExportArgs) -> Result<()> {
