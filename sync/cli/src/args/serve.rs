@@ -243,12 +243,13 @@ pub(crate) struct ServeGrantArgs {
     pub(crate) revoke: bool,
 }
 
-/// List edits that lost and are kept: those of conflicts, and those that a device might not make
+/// List edits that lost and are kept, of conflicts and of devices that might not make them, with who decided what
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   keepwell serve archive
   keepwell serve archive --json | jq -r '.[0].mine | @base64d'
+  keepwell serve archive --json | jq '.[] | select(.closed == null)'
 
 The server must run.")]
 pub(crate) struct ServeArchiveArgs {
