@@ -409,6 +409,7 @@ fn report_json(report: &Report) -> Value {
         "lost": report.lost,
         "rejected": report.rejected,
         "parked": report.parked,
+        "kept": report.kept,
         "requests": report.requests,
         "sentBytes": report.sent_bytes,
         "receivedBytes": report.received_bytes,

@@ -23,6 +23,8 @@ pub struct SyncReport {
     pub merged: i64,
     /// Edits that lost, and wait for a person or were archived.
     pub lost: i64,
+    /// Edits that would have made a resource of no scope: it is on this device only.
+    pub kept: i64,
     /// Resources purged here, since they are in no scope of this device any more.
     pub purged: i64,
     /// Requests sent.
@@ -42,6 +44,7 @@ impl From<keepwell_client::Report> for SyncReport {
             received: count(report.stored),
             merged: count(report.merged),
             lost: count(report.lost),
+            kept: count(report.kept),
             purged: count(report.purged),
             requests: count(report.requests),
             sent_bytes: count(report.sent_bytes),

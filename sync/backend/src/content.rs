@@ -11,7 +11,7 @@
 //! | else anything in the compartment of a practitioner, a Task that one owns | `user/<id>` of each |
 //! | else | none |
 //!
-//! What is in no scope stays on the server, and no device may write it.
+//! What is in no scope stays on the server, or on the device that made it, and no device may write it.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

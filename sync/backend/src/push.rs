@@ -248,13 +248,19 @@ impl Decider<'_> {
             verdicts.push(self.verdict(candidate, &made)?);
         }
         let resources: BTreeSet<_> = group.iter().map(|candidate| &candidate.mutation.key).collect();
-        let lost = |verdict: &Verdict| matches!(verdict, Verdict::Parked(_) | Verdict::Rejected(_));
+        // What no server has is no part of what it does all or none of.
+        let stays = |verdict: &Verdict| matches!(verdict, Verdict::Parked(ParkReason::NoScope));
+        let lost = |verdict: &Verdict| {
+            matches!(verdict, Verdict::Parked(_) | Verdict::Rejected(_)) && !stays(verdict)
+        };
         if verdicts.iter().any(lost) {
-            for verdict in verdicts.iter_mut().filter(|verdict| !lost(verdict)) {
+            for verdict in verdicts.iter_mut().filter(|verdict| !lost(verdict) && !stays(verdict)) {
                 *verdict = Verdict::Parked(ParkReason::Group);
             }
         } else if verdicts.contains(&Verdict::Conflict) || resources.len() < group.len() {
-            verdicts.fill_with(|| Verdict::Conflict);
+            for verdict in verdicts.iter_mut().filter(|verdict| !stays(verdict)) {
+                *verdict = Verdict::Conflict;
+            }
         } else {
             for patient in made {
                 feed::set_reason(
@@ -323,6 +329,9 @@ impl Decider<'_> {
         let is_valid = candidate.new.as_ref().is_some_and(|(_, content)| content.issues.is_empty());
         let stays_here = candidate.is_live() && candidate.old_scopes().next().is_none();
         let goes_nowhere = is_valid && candidate.new_scopes().is_empty();
+        if goes_nowhere && candidate.head.is_none() && candidate.mutation.operation == Operation::Create {
+            return Ok(Some(ParkReason::NoScope));
+        }
         if stays_here || goes_nowhere {
             return Ok(Some(ParkReason::NoGrant));
         }
@@ -343,6 +352,7 @@ impl Decider<'_> {
             Verdict::Apply => self.apply(candidate)?,
             Verdict::Noop(version) => Outcome::Noop { version },
             Verdict::Conflict => Outcome::Conflict { current: None },
+            Verdict::Parked(why @ ParkReason::NoScope) => Outcome::Parked { why, current: None },
             Verdict::Parked(why) => {
                 self.archive(candidate, ParkKind::Parked)?;
                 Outcome::Parked { why, current: None }

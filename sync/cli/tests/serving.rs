@@ -290,6 +290,10 @@ fn an_operator_beside_the_server_invites_lists_locks_out_and_wipes() {
     let wiped = server.ok(["serve", "devices", "--config", &config]);
     assert!(wiped.contains("wiped"), "{wiped}");
 
+    // What was shown is an invitation as it is.
+    let phone = Desk::initialised();
+    let shown = phone.write("invitation.txt", &shown);
+    phone.ok(["enrol", "--invitation", shown, "--name", "phone"]);
     refused(436, &["revoke", "nobody"]);
     running.stop();
     refused(469, &["devices"]);

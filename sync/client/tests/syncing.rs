@@ -314,6 +314,56 @@ fn what_was_there_before_the_enrolment_is_sent_and_local_types_are_not() {
 }
 
 #[test]
+fn what_is_in_no_scope_stays_on_the_device_until_an_edit_gives_it_one() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    let list = |subject: &str, title: &str| {
+        format!(
+            r#"{{"resourceType":"List","id":"l1","status":"current","mode":"working","title":"{title}"{subject}}}"#
+        )
+    };
+    one.save(&patient("p1", BORN));
+    one.save(&list("", "mine"));
+    let report = one.sync();
+    assert_eq!((report.applied, report.kept, report.parked, report.purged), (1, 1, 0, 0));
+    assert_eq!(one.read("List/l1").unwrap(), list("", "mine"));
+    assert_eq!((one.client.conflicts().unwrap().len(), one.client.status().unwrap().pending), (0, 0));
+    assert_eq!(world.on_server("List/l1"), None);
+    // It is not asked about again, and an edit that changes nothing about it stays here, too.
+    assert_eq!(one.sync().kept, 1);
+    one.save(&list("", "again"));
+    assert_eq!(one.sync().kept, 2);
+    assert_eq!(one.read("List/l1").unwrap(), list("", "again"));
+    // The edit that gives it a patient makes it on the server.
+    let subject = r#","subject":{"reference":"Patient/p1"}"#;
+    one.save(&list(subject, "shared"));
+    assert_eq!(one.sync().applied, 2);
+    two.sync();
+    assert_eq!(two.read("List/l1").unwrap(), list(subject, "shared"));
+}
+
+#[test]
+fn what_was_kept_gives_way_to_another_resource_of_its_id_and_is_not_lost() {
+    let world = World::new();
+    let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));
+    let list = r#"{"resourceType":"List","id":"same","status":"current","mode":"working","title":"mine"}"#;
+    let theirs = r#"{"resourceType":"List","id":"same","status":"current","mode":"working","subject":{"reference":"Patient/p1"}}"#;
+    one.save(list);
+    assert_eq!(one.sync().kept, 1);
+    two.save(&patient("p1", BORN));
+    two.save(theirs);
+    two.sync();
+    one.sync();
+    assert_eq!(one.read("List/same").unwrap(), theirs);
+    let conflicts = one.client.conflicts().unwrap();
+    assert_eq!(conflicts.len(), 1);
+    assert_eq!(conflicts[0].mine.as_ref().unwrap().as_bytes(), list.as_bytes());
+    one.client.resolve(&conflicts[0], &Resolution::TakeMine).unwrap();
+    let report = one.sync();
+    assert_eq!((report.parked, report.kept), (1, 1), "an edit of what the server has needs a scope");
+}
+
+#[test]
 fn a_lost_scope_leaves_no_word_on_the_device() {
     let world = World::new();
     let (one, two) = (world.device("d1", "ann", &["p1"]), world.device("d2", "bob", &["p1"]));

@@ -47,8 +47,10 @@ pub fn edited<R: Replica>(
         if change.before == change.after {
             return Ok(());
         }
+        // What the server never had is made by its edit, whatever was here before.
+        let is_known = replica.known(change.key)?.is_some();
         let base = Base {
-            content: change.before.cloned(),
+            content: change.before.filter(|_| is_known).cloned(),
             order: change.order,
             group: change.transaction,
             merge: None,

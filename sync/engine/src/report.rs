@@ -18,6 +18,8 @@ pub struct Report {
     pub conflicted: u64,
     /// Mutations that the server put into its archive.
     pub parked: u64,
+    /// Mutations that would have made a resource of no scope: it is on this device only.
+    pub kept: u64,
     /// Mutations that the server found invalid.
     pub rejected: u64,
     /// Edits that were joined with the server's by the merge.

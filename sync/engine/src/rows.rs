@@ -162,6 +162,9 @@ impl<R: Replica> Turn<'_, R> {
                     let content = self.replica.content(&row.key)?;
                     self.keep_lost_by_server(&row.key, known, content)?;
                 }
+                if known.is_none() {
+                    self.give_way(&row.key, &theirs)?;
+                }
                 self.show(&row.key, &theirs)?;
                 if known.is_some() {
                     self.close_included(&row.key, theirs.content.as_ref())?;
@@ -188,6 +191,20 @@ impl<R: Replica> Turn<'_, R> {
             }
         }
         Ok(())
+    }
+
+    /// What was on this device only gives way to what the server has under the same id, and waits for a person.
+    fn give_way(&mut self, key: &ResourceKey, theirs: &Theirs) -> Result<(), R::Error> {
+        let mine = self.replica.content(key)?;
+        if mine.is_none() || mine == theirs.content {
+            return Ok(());
+        }
+        let record = self.record(ParkKind::Conflict, key, Version::ZERO, None, mine);
+        self.keep_losing(ConflictRecord {
+            theirs_version: Some(theirs.version),
+            theirs: theirs.content.clone(),
+            ..record
+        })
     }
 
     /// Lets readers see a version of the server's.

@@ -45,6 +45,10 @@ impl<R: Replica> Turn<'_, R> {
                 let current = self.newest(&key, current)?;
                 self.conflict(frozen.mutation(), current)?;
             }
+            Outcome::Parked { why: ParkReason::NoScope, .. } => {
+                self.report.kept += 1;
+                self.keep(&key, sent)?;
+            }
             Outcome::Parked { why, current } => {
                 self.report.parked += 1;
                 let current = self.newest(&key, current)?;
@@ -117,6 +121,11 @@ impl<R: Replica> Turn<'_, R> {
             return Ok(());
         }
         self.take_current(row)
+    }
+
+    /// The server has nothing of the resource and takes nothing: it stays here, and its next edit makes it again.
+    fn keep(&mut self, key: &ResourceKey, sent: Option<Body>) -> Result<(), R::Error> {
+        if self.replica.content(key)? == sent { self.replica.set_base(key, None) } else { Ok(()) }
     }
 
     /// The server keeps what was sent for people; the device lets go of it, and of what was edited since.

@@ -60,6 +60,8 @@ pub enum ParkReason {
     ReadOnly,
     /// Another mutation of the same group was not applied.
     Group,
+    /// It would make a resource that is in no scope. The server keeps nothing of it: it stays on the device.
+    NoScope,
     /// A reason of a later version.
     #[serde(other)]
     Other,

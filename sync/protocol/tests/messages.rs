@@ -134,7 +134,8 @@ fn any_row() -> impl Strategy<Value = Row> {
 }
 
 fn any_outcome() -> impl Strategy<Value = Outcome> {
-    let reason = select(vec![ParkReason::NoGrant, ParkReason::ReadOnly, ParkReason::Group]);
+    let reason =
+        select(vec![ParkReason::NoGrant, ParkReason::ReadOnly, ParkReason::Group, ParkReason::NoScope]);
     prop_oneof![
         (0..NUMBER_MAX, 0..NUMBER_MAX)
             .prop_map(|(v, p)| Outcome::Applied { version: version(v), position: position(p) }),

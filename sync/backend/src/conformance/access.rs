@@ -14,6 +14,7 @@ cases![
     deleting_needs_the_scope,
     current_rows_go_only_to_readers,
     what_is_in_no_scope_is_written_by_no_device,
+    what_would_be_in_no_scope_stops_no_group,
     who_creates_a_patient_holds_it,
     nobody_takes_a_patient_that_something_is_known_of,
     a_group_of_mutations_may_make_a_patient_and_write_about_it,
@@ -95,11 +96,31 @@ fn what_is_in_no_scope_is_written_by_no_device(backend: &dyn Backend) {
     let basic = body(r#"{"resourceType":"Basic","id":"b","code":{"text":"x"}}"#);
     for body in [&cohort, &team, &basic] {
         let create = tablet.create(body);
-        assert_eq!(brief(&tablet.push_one(create)), "parked NoGrant -");
+        assert_eq!(brief(&tablet.push_one(create)), "parked NoScope -");
     }
+    assert_eq!(backend.archived(0).expect("the archive"), [], "the device keeps it");
     backend.put(&cohort, NOON).expect("written");
     let mutations = [tablet.delete(1, "Group/g"), tablet.update(1, &flag_like_group())];
     assert_eq!(briefs(&tablet.push(&mutations)), ["parked NoGrant -", "parked NoGrant -"]);
+}
+
+fn what_would_be_in_no_scope_stops_no_group(backend: &dyn Backend) {
+    let mut tablet = tablet(backend, "d1", "u1", &["Patient/1"]);
+    let basic = |id: &str| {
+        Payload::Body(body(&format!(r#"{{"resourceType":"Basic","id":"{id}","code":{{"text":"x"}}}}"#)))
+    };
+    let group = [
+        tablet.freeze_in(Some(1), Operation::Create, 0, Payload::Body(flag("f", "1", "mine")), "Flag/f"),
+        tablet.freeze_in(Some(1), Operation::Create, 0, basic("b"), "Basic/b"),
+    ];
+    assert_eq!(briefs(&tablet.push(&group)), ["applied 1", "parked NoScope -"]);
+    // Nor is it lost with one.
+    let group = [
+        tablet.freeze_in(Some(2), Operation::Create, 0, Payload::Body(flag("g", "2", "mine")), "Flag/g"),
+        tablet.freeze_in(Some(2), Operation::Create, 0, basic("c"), "Basic/c"),
+    ];
+    assert_eq!(briefs(&tablet.push(&group)), ["parked NoGrant -", "parked NoScope -"]);
+    assert_eq!(backend.archived(0).expect("the archive").len(), 1);
 }
 
 fn flag_like_group() -> keepwell_protocol::Body {

@@ -32,7 +32,9 @@ pub(super) fn enrol(context: &Context, args: &EnrolArgs) -> Result<()> {
         return with_client(context, |client| Ok(client.install_pins(&document).map(|_| ())?));
     }
     let text = zeroize::Zeroizing::new(super::read(&args.invitation)?);
-    let invitation = std::str::from_utf8(&text).ok().and_then(|text| text.parse::<Invitation>().ok());
+    // The line among others counts too, so that what `serve invite` printed can be used as it is.
+    let lines = std::str::from_utf8(&text).unwrap_or_default().lines();
+    let invitation = lines.into_iter().find_map(|line| line.parse::<Invitation>().ok());
     let invitation = invitation.ok_or(Failure::Usage("the file holds no invitation"))?;
     with_client(context, |client| {
         let enrolled = client.enrol(&invitation, args.name.as_deref().unwrap_or_else(|| context.device()))?;
@@ -254,6 +256,7 @@ fn report_json(report: &Report) -> Value {
     json!({
         "rows": report.rows, "stored": report.stored, "purged": report.purged, "applied": report.applied,
         "merged": report.merged, "lost": report.lost, "rejected": report.rejected, "parked": report.parked,
+        "kept": report.kept,
         "requests": report.requests, "sent_bytes": report.sent_bytes, "received_bytes": report.received_bytes,
         "problem": report.last_problem,
     })
@@ -268,8 +271,15 @@ fn tell(report: &Report, conflicts: u64, out: &mut dyn Write) -> std::io::Result
         grouped(report.purged),
         grouped(report.merged)
     )?;
+    if report.kept > 0 {
+        let kept = grouped(report.kept);
+        writeln!(
+            out,
+            "{kept} edits stay on this device: what they make is in no scope, of no patient for one."
+        )?;
+    }
     if conflicts > 0 {
-        writeln!(out, "{conflicts} conflicts to look at: `keepwell conflicts list`.")?;
+        writeln!(out, "{} conflicts to look at: `keepwell conflicts list`.", grouped(conflicts))?;
     }
     writeln!(
         out,

@@ -18,14 +18,20 @@ pub(crate) enum BaseContent {
 }
 
 impl Tables<'_> {
-    /// Notes an edit; `base` is this store's version that was edited, if the resource was there.
+    /// Notes an edit; `base` is this store's version that was edited, if the resource was there. It is the base only of
+    /// what the server has, too: what it never had is made by its edit.
     pub(crate) fn note_edit(&self, name: &str, sequence: i64, base: Option<u64>) -> Result<()> {
         self.connection
             .prepare_cached(
                 "-- Tables::note_edit
-                 INSERT INTO sync_resource (name, edit_order, edit_last, base_version) VALUES (?1, ?2, ?2, ?3)
+                 INSERT INTO sync_resource (name, edit_order, edit_last, base_version)
+                 VALUES (?1, ?2, ?2, iif(EXISTS (SELECT 1 FROM sync_fhir_resource WHERE name = ?1), ?3, NULL))
                  ON CONFLICT (name) DO UPDATE SET
-                     base_version = iif(edit_order IS NULL, ?3, base_version),
+                     base_version = CASE
+                         WHEN edit_order IS NOT NULL THEN base_version
+                         WHEN server_version IS NOT NULL THEN ?3
+                         WHEN EXISTS (SELECT 1 FROM sync_fhir_resource WHERE name = ?1) THEN ?3
+                     END,
                      edit_order = coalesce(edit_order, ?2),
                      edit_last = ?2",
             )?
