@@ -5,12 +5,14 @@
 //! and records writes and syncs of each directory. [`cut`] then makes, for any moment and seed, the files as the
 //! disk could hold them after a cut at that moment; [`kill`] makes them as the death of the process leaves them.
 //!
+//! A disk without room ([`set_full`]) takes what fits into the files as they are, and nothing more.
+//!
 //! Not modelled: a file whose creation or removal is itself lost.
 //!
 //! Invariant: SQLite works as before; only what it writes is also remembered.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::{CStr, OsStr, OsString, c_char, c_int, c_void},
     fs, io,
     os::unix::ffi::OsStrExt,
@@ -20,7 +22,8 @@ use std::{
 };
 
 use rusqlite::ffi::{
-    self, SQLITE_OK, sqlite3_file, sqlite3_filename, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
+    self, SQLITE_FULL, SQLITE_OK, sqlite3_file, sqlite3_filename, sqlite3_int64, sqlite3_io_methods,
+    sqlite3_vfs,
 };
 
 /// What a disk writes whole or not at all.
@@ -30,6 +33,8 @@ const SECTOR_BYTES: usize = 512;
 struct Recording {
     /// By directory, with the name of the file.
     steps: HashMap<PathBuf, Vec<(OsString, Step)>>,
+    /// Directories without room.
+    full: HashSet<PathBuf>,
     /// Open files by the address of SQLite's handle.
     open: HashMap<usize, (PathBuf, &'static sqlite3_io_methods)>,
 }
@@ -93,9 +98,21 @@ pub fn moment(directory: &Path) -> usize {
     recording().steps(directory).len()
 }
 
+/// From now on there is no room in a directory, so that no file in it grows; or there is room again.
+pub fn set_full(directory: &Path, is_full: bool) {
+    let mut recording = recording();
+    if is_full {
+        recording.full.insert(directory.to_owned());
+    } else {
+        recording.full.remove(directory);
+    }
+}
+
 /// Forgets what was recorded in a directory that is of no use any more.
 pub fn forget(directory: &Path) {
-    recording().steps.remove(directory);
+    let mut recording = recording();
+    recording.steps.remove(directory);
+    recording.full.remove(directory);
 }
 
 /// Writes into `target` the files of `source` as a power cut at `moment` could have left them. The same seed
@@ -277,6 +294,9 @@ unsafe extern "C" fn write(
     length: c_int,
     offset: sqlite3_int64,
 ) -> c_int {
+    if !has_room(file, offset + sqlite3_int64::from(length)) {
+        return SQLITE_FULL;
+    }
     record(file, |system| {
         // SAFETY: SQLite's arguments go on to the function of the same name, unchanged.
         let code = unsafe { system.xWrite.expect("a file is written")(file, bytes, length, offset) };
@@ -300,6 +320,19 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
         let code = unsafe { system.xSync.expect("a file is synced")(file, flags) };
         (code, Step::Sync)
     })
+}
+
+/// Whether a file may be as long as that.
+fn has_room(file: *mut sqlite3_file, end: sqlite3_int64) -> bool {
+    let recording = recording();
+    let (path, system) = recording.open.get(&(file as usize)).expect("only opened files get our methods");
+    if !path.parent().is_some_and(|directory| recording.full.contains(directory)) {
+        return true;
+    }
+    let mut length = 0;
+    // SAFETY: SQLite's file goes on to the function of the system that opened it.
+    let code = unsafe { system.xFileSize.expect("a file has a length")(file, &raw mut length) };
+    code == SQLITE_OK && end <= length
 }
 
 /// Does the work with the system's methods and remembers it if it succeeded.

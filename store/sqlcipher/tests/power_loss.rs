@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use common::*;
 use keepwell_sqlcipher::{
-    Durability, OpenError, create, migrate, open,
-    power_loss::{cut, install, moment},
+    Durability, OpenError, StorageError, create, migrate, open,
+    power_loss::{cut, install, moment, set_full},
     rekey, set_autocheckpoint, set_durability, verify,
 };
 use tempfile::{TempDir, tempdir};
@@ -111,4 +111,20 @@ fn cut_rekey_leaves_exactly_one_key() {
         opened[usize::from(works[1])] += 1;
     });
     assert!(opened[0] > 0 && opened[1] > 0, "cuts came before and after the commit: {opened:?}");
+}
+
+#[test]
+fn disk_without_room_keeps_what_was_acknowledged_and_takes_more_when_there_is_room() {
+    let (_directory, path) = recorded();
+    let directory = path.parent().unwrap();
+    let connection = notebook(&path, 0);
+    set_full(directory, true);
+    let write = |batch| write_notes(&connection, batch * BATCH..(batch + 1) * BATCH);
+    let (refused, error) = (0..1_000).find_map(|batch| Some((batch, write(batch).err()?))).unwrap();
+    assert_eq!(StorageError::from(error), StorageError::DiskFull);
+    assert_eq!(count_notes(&connection), refused * BATCH);
+    set_full(directory, false);
+    write(refused).unwrap();
+    assert_eq!(count_notes(&connection), (refused + 1) * BATCH);
+    assert_eq!(verify(&connection).unwrap(), []);
 }

@@ -192,7 +192,8 @@ fn how_edits_were_joined_is_found_by_fhir_clients_and_in_the_audit_trail_for_goo
             cids: Vec::new(),
         }),
     };
-    let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch: None, ack: Sequence::ZERO };
+    let epoch = Some(clinic.horizon().expect("a horizon").epoch);
+    let head = PushHead { v: 1, incarnation: Incarnation::new(1), epoch, ack: Sequence::ZERO };
     let joined = Frozen::freeze(joined).expect("a sound mutation");
     let pushed = clinic.push(&id("d1"), &head, &[joined], Instant::from_ms(0)).expect("decided");
     assert!(matches!(pushed.settlements[0].outcome, Outcome::Applied { .. }));

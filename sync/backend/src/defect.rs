@@ -17,6 +17,12 @@ pub enum Defect {
     NoGrantGeneration,
     /// A page does not tell what became of mutations, nor how far they were decided.
     OutcomesNotInThePage,
+    /// A mutation that met another version is told without that version.
+    ConflictWithoutRow,
+    /// A mutation that was parked is told without what its author may still read.
+    ParkedWithoutRow,
+    /// A mutation may name an attachment that is not here.
+    NoBlobCheck,
     /// A mutation that comes again is decided again.
     NoDeduplication,
     /// The number of a mutation that was decided may come with other bytes.
@@ -46,6 +52,9 @@ impl Defect {
         Self::HeadsCollected,
         Self::NoGrantGeneration,
         Self::OutcomesNotInThePage,
+        Self::ConflictWithoutRow,
+        Self::ParkedWithoutRow,
+        Self::NoBlobCheck,
         Self::NoDeduplication,
         Self::NoLineHash,
         Self::NoGroups,

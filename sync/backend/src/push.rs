@@ -34,7 +34,9 @@ pub(crate) fn push(
     at: Instant,
 ) -> Result<Result<Pushed, Refusal>> {
     let epoch = tenant.horizon()?.epoch;
-    if head.epoch.is_some_and(|of_bases| of_bases != epoch) {
+    // Bases of no history that could be named are of another one.
+    let has_base = || mutations.iter().any(|frozen| frozen.mutation().base > Version::ZERO);
+    if head.epoch.map_or_else(has_base, |of_bases| of_bases != epoch) {
         return Ok(Err(Refusal::Resync(ResyncReason::Epoch)));
     }
     let last = tenant.last_decided(&device.id, head.incarnation)?;
@@ -186,12 +188,10 @@ impl Decider<'_> {
         for frozen in new {
             let sequence = frozen.mutation().sequence;
             let Some(candidate) = self.candidate(frozen)? else { return Ok(Told::NeedFull(sequence)) };
-            for blob in candidate.new.iter().flat_map(|(_, content)| &content.blobs) {
-                if !may_name(self.tenant, self.device, blob)? {
-                    return Ok(Told::NeedBlob(sequence));
-                }
-            }
             candidates.push(candidate);
+        }
+        if let Some(sequence) = self.needs_blob(&candidates)? {
+            return Ok(Told::NeedBlob(sequence));
         }
         if self.tenant.has(Defect::NoGroups) {
             for candidate in candidates {
@@ -201,6 +201,25 @@ impl Decider<'_> {
             told.extend(self.decide_group(&candidates)?);
         }
         Ok(Told::Outcomes(told))
+    }
+
+    /// The first mutation that names an attachment which its device would have to send. What is not to become a version
+    /// needs none: its device may no longer have what it once read.
+    fn needs_blob(&mut self, group: &[Candidate<'_>]) -> Result<Option<Sequence>> {
+        let made = self.patients_made(group)?;
+        for candidate in group {
+            let Some((_, content)) = &candidate.new else { continue };
+            let is_valid = content.issues.is_empty();
+            if !is_valid || !candidate.fits() || self.barrier(candidate, &made)?.is_some() {
+                continue;
+            }
+            for blob in &content.blobs {
+                if !may_name(self.tenant, self.device, blob)? {
+                    return Ok(Some(candidate.mutation.sequence));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The outcome of a mutation that was decided before; none if it has been forgotten.
@@ -432,7 +451,12 @@ impl Decider<'_> {
 /// The outcome of a mutation, with the row of its resource as it is now, if the user may read it.
 pub(crate) fn tell(tenant: &mut dyn Tenant, device: &Device, decided: &Decided) -> Result<Settlement> {
     let mut settlement = Settlement::from_bytes(&decided.settlement).map_err(|error| damaged(&error))?;
-    if let Outcome::Conflict { current } | Outcome::Parked { current, .. } = &mut settlement.outcome {
+    let (current, left_out) = match &mut settlement.outcome {
+        Outcome::Conflict { current } => (current, Defect::ConflictWithoutRow),
+        Outcome::Parked { current, .. } => (current, Defect::ParkedWithoutRow),
+        _ => return Ok(settlement),
+    };
+    if !tenant.has(left_out) {
         *current = current_row(tenant, device, &decided.key)?;
     }
     Ok(settlement)

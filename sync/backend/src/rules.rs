@@ -422,7 +422,7 @@ fn welcome(tenant: &mut dyn Tenant, user: &Id) -> Result<()> {
 /// Whether a device may write a resource that refers to a blob: it has shown that it has the bytes, or may read them.
 /// Otherwise a hash would be as good as the content.
 pub(crate) fn may_name(tenant: &mut dyn Tenant, device: &Device, blob: &Blob) -> Result<bool> {
-    if tenant.has_uploaded(&device.id, blob)? {
+    if tenant.has_uploaded(&device.id, blob)? || tenant.has(Defect::NoBlobCheck) {
         return Ok(true);
     }
     match readable_blob(tenant, device, &blob.sha256) {

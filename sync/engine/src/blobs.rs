@@ -68,7 +68,7 @@ impl Blobs {
         turn: &mut Turn<'_, R>,
     ) -> Result<Option<Request>, R::Error> {
         let length = |blob: &Blob, offset: u64| (blob.size - offset).min(limits::CHUNK_BYTES_MAX as u64);
-        let to_send = if policy.is_metered { None } else { turn.replica.blob_to_send(&self.passed_over)? };
+        let to_send = if policy.is_metered { None } else { self.to_send(turn)? };
         let only_wanted = policy.is_metered || policy.is_on_demand;
         let request = if let Some(BlobState { blob, sent, upload, .. }) = to_send {
             self.next = Some(blob);
@@ -88,6 +88,18 @@ impl Blobs {
             return Ok(None);
         };
         Ok(Some(request))
+    }
+
+    /// An attachment to be sent. One that went with its resource meanwhile needs no sending any more.
+    fn to_send<R: Replica>(&self, turn: &mut Turn<'_, R>) -> Result<Option<BlobState>, R::Error> {
+        while let Some(state) = turn.replica.blob_to_send(&self.passed_over)? {
+            if turn.replica.has_blob(&state.blob)? {
+                return Ok(Some(state));
+            }
+            turn.replica
+                .set_blob(&BlobState { is_wanted: state.is_wanted, ..BlobState::absent(state.blob) })?;
+        }
+        Ok(None)
     }
 
     /// The request that [`Self::next`] gave has gone.

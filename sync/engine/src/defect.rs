@@ -36,6 +36,16 @@ pub enum Defect {
     PublishesEarly,
     /// Versions of another epoch are compared with those of this one.
     IgnoresEpochs,
+    /// A row gives a resource no membership while an edit waits there.
+    EntersNotWhileEditsWait,
+    /// A resource that is given up keeps its memberships.
+    KeepsMembershipsOfGone,
+    /// A row of what was sent from here and given up makes it a member again.
+    EntersGivenUp,
+    /// A group that is too large for the server is sent as one again and again.
+    RepeatsTooLarge,
+    /// A device that is locked goes on.
+    WorksLocked,
     /// Losing edits are not kept for the server's archive.
     ForgetsLosing,
     /// Outcomes in a page are settled behind its rows.
@@ -67,6 +77,11 @@ impl Defect {
         Self::TakesUnheldConflict,
         Self::PublishesEarly,
         Self::IgnoresEpochs,
+        Self::EntersNotWhileEditsWait,
+        Self::KeepsMembershipsOfGone,
+        Self::EntersGivenUp,
+        Self::RepeatsTooLarge,
+        Self::WorksLocked,
         Self::ForgetsLosing,
         Self::SettlesLate,
         Self::TrustsOutcomes,

@@ -459,14 +459,17 @@ impl Engine {
         turn: &mut Turn<'_, R>,
     ) -> Result<(), R::Error> {
         match pushed {
-            Some(mutations) if mutations > 1 => self.push_max = (mutations / 2).max(1),
+            Some(mutations) if mutations > 1 && self.push_max > 1 => self.push_max = (mutations / 2).max(1),
             Some(_) => {
-                let mutations = turn.replica.mutations(Sequence::ZERO, 1)?;
-                if let Some(frozen) = mutations.first() {
-                    // Its number is spent, and the server waits for it: the numbers begin anew.
-                    let key = frozen.mutation().key.clone();
+                // Its number is spent, and the server waits for it: the numbers begin anew.
+                let unit = turn.first_unit()?;
+                if !unit.is_empty() {
                     turn.begin_incarnation()?;
-                    turn.quarantine_waiting(&key)?;
+                }
+                match &unit[..] {
+                    [key] => turn.quarantine_waiting(key)?,
+                    _ if Defect::RepeatsTooLarge.is_on() => {}
+                    keys => keys.iter().try_for_each(|key| turn.part(key))?,
                 }
             }
             None => self.failed_with(441, None, turn),
@@ -568,7 +571,7 @@ impl Engine {
         let is_quiet = self.policy.is_paused || turn.report.stopped.is_some();
         if !is_quiet && self.pause.is_over(now_ms) {
             self.plan_lease(turn, effects);
-            if !self.is_locked {
+            if !self.is_locked || Defect::WorksLocked.is_on() {
                 self.plan_pull(turn, effects)?;
                 self.plan_push(turn, effects)?;
                 self.plan_park(turn, effects)?;

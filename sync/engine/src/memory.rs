@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
@@ -34,7 +35,7 @@ pub struct MemoryReplica {
     staged: u64,
     conflicts: Vec<ConflictRecord>,
     blobs: BTreeMap<Hash, BlobState>,
-    bytes: BTreeMap<Hash, Vec<u8>>,
+    bytes: BTreeMap<Hash, Arc<Vec<u8>>>,
     state: Option<Vec<u8>>,
 }
 
@@ -55,7 +56,13 @@ impl MemoryReplica {
 
     /// Has the content of an attachment, as if a person had attached it.
     pub fn attach(&mut self, content: &[u8]) {
-        self.bytes.insert(Hash::of(content), content.to_vec());
+        self.bytes.insert(Hash::of(content), Arc::new(content.to_vec()));
+    }
+
+    /// What is here of an attachment's content.
+    #[must_use]
+    pub fn attached(&self, hash: &Hash) -> Option<&[u8]> {
+        self.bytes.get(hash).map(|bytes| &bytes[..])
     }
 
     /// All resources that readers see.
@@ -396,7 +403,7 @@ impl Replica for MemoryReplica {
         bytes: &[u8],
         is_last: bool,
     ) -> Result<bool, Infallible> {
-        let own = self.bytes.entry(blob.sha256).or_default();
+        let own = Arc::make_mut(self.bytes.entry(blob.sha256).or_default());
         own.truncate(usize::try_from(offset).unwrap_or(usize::MAX));
         own.extend_from_slice(bytes);
         let is_good = !is_last || Hash::of(own) == blob.sha256;

@@ -65,9 +65,7 @@ impl<R: Replica> Turn<'_, R> {
         let bytes_max = self.state.limits.bytes as usize;
         let frozen = self.replica.mutations(Sequence::ZERO, limits::MUTATIONS_MAX)?;
         let is_all = frozen.len() < limits::MUTATIONS_MAX;
-        for unit in frozen.chunk_by(|one, two| {
-            one.mutation().group.is_some() && one.mutation().group == two.mutation().group
-        }) {
+        for unit in units(&frozen) {
             if !draft.admits(unit, bytes_max) {
                 return Ok(draft.mutations);
             }
@@ -133,6 +131,21 @@ impl<R: Replica> Turn<'_, R> {
         Ok(true)
     }
 
+    /// The resources of the first mutation, or group, that is frozen.
+    pub(crate) fn first_unit(&mut self) -> Result<Vec<ResourceKey>, R::Error> {
+        let frozen = self.replica.mutations(Sequence::ZERO, limits::MUTATIONS_MAX)?;
+        let unit = units(&frozen).next().unwrap_or_default();
+        Ok(unit.iter().map(|frozen| frozen.mutation().key.clone()).collect())
+    }
+
+    /// Takes a resource out of its group, which no push can hold: better than never.
+    pub(crate) fn part(&mut self, key: &ResourceKey) -> Result<(), R::Error> {
+        match self.replica.base(key)? {
+            Some(base) => self.replica.set_base(key, Some(&Base { group: None, ..base })),
+            None => Ok(()),
+        }
+    }
+
     /// Puts a unit into the push and on disk, if there is room.
     fn admit(&mut self, unit: &[Frozen], draft: &mut Draft, bytes_max: usize) -> Result<bool, R::Error> {
         if !draft.admits(unit, bytes_max) {
@@ -195,13 +208,23 @@ impl<R: Replica> Turn<'_, R> {
         Ok(are_sent)
     }
 
-    /// The server has not got the attachments of a mutation: they are sent before it goes again, under a new number.
+    /// The server has not got the attachments of a mutation: they are sent before it goes again, under a new number. If
+    /// they are not here either, a person has to look.
     pub(crate) fn send_blobs_again(&mut self, key: &ResourceKey) -> Result<(), R::Error> {
+        let base = self.replica.base(key)?.and_then(|base| base.content);
+        let before = base.as_ref().map(tokens).unwrap_or_default();
+        let (mut is_sent, mut is_missing) = (false, false);
         for blob in self.replica.content(key)?.as_ref().map(tokens).unwrap_or_default() {
-            let state = self.replica.blob(&blob.sha256)?.unwrap_or_else(|| BlobState::unsent(blob));
-            self.replica.set_blob(&BlobState { sent: 0, upload: None, ..state })?;
+            if self.replica.has_blob(&blob)? {
+                let state = self.replica.blob(&blob.sha256)?.unwrap_or_else(|| BlobState::unsent(blob));
+                self.replica.set_blob(&BlobState { sent: 0, upload: None, ..state })?;
+                is_sent = true;
+            } else {
+                is_missing |= !before.contains(&blob);
+            }
         }
-        self.begin_incarnation()
+        self.begin_incarnation()?;
+        if is_sent && !is_missing { Ok(()) } else { self.quarantine_waiting(key) }
     }
 
     /// Takes an edit out of the outbox that cannot be sent.
@@ -245,6 +268,11 @@ impl<R: Replica> Turn<'_, R> {
                 .filter(|merge| operation == keepwell_protocol::Operation::Update || !merge.cids.is_empty()),
         }))
     }
+}
+
+/// Groups, and mutations without one by themselves.
+fn units(frozen: &[Frozen]) -> impl Iterator<Item = &[Frozen]> {
+    frozen.chunk_by(|one, two| one.mutation().group.is_some() && one.mutation().group == two.mutation().group)
 }
 
 /// The whole body, or what changed against the base if that is clearly less.

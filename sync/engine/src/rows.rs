@@ -83,6 +83,14 @@ impl<R: Replica> Turn<'_, R> {
             RowState::Deleted if known.is_none() && self.replica.base(&row.key)?.is_none() => {
                 return self.leave(&row.scope, &row.key);
             }
+            // It was sent from here, and is no longer here.
+            RowState::Own(_)
+                if known.is_none()
+                    && self.replica.base(&row.key)?.is_none()
+                    && !Defect::EntersGivenUp.is_on() =>
+            {
+                return self.rehydrate(&row.scope);
+            }
             // It was made anew since, elsewhere.
             RowState::Deleted
                 if known.is_some_and(|known| {
@@ -92,6 +100,7 @@ impl<R: Replica> Turn<'_, R> {
                 self.leave(&row.scope, &row.key)?;
                 return self.recheck(&row.key);
             }
+            _ if Defect::EntersNotWhileEditsWait.is_on() && self.replica.base(&row.key)?.is_some() => {}
             _ => self.enter(&row.scope, &row.key, round)?,
         }
         if is_in_flight && !Defect::AppliesOverInFlight.is_on() { self.hold(row) } else { self.take(row) }

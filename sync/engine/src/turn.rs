@@ -94,8 +94,10 @@ impl<R: Replica> Turn<'_, R> {
 
     /// Leaves no trace of a resource.
     pub(crate) fn forget(&mut self, key: &ResourceKey) -> Result<(), R::Error> {
-        for scope in self.replica.memberships(key)? {
-            self.leave(&scope, key)?;
+        if !Defect::KeepsMembershipsOfGone.is_on() {
+            for scope in self.replica.memberships(key)? {
+                self.leave(&scope, key)?;
+            }
         }
         self.replica.set_base(key, None)?;
         self.replica.set_held(key, None)?;

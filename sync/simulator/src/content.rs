@@ -4,14 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use keepwell_protocol::{Body, ResourceKey};
+use keepwell_protocol::{Blob, BlobToken, Body, ResourceKey};
 use serde::Deserialize;
 
 /// A text that is longer is one that makes its body worth a delta.
 const SHORT_BYTES_MAX: usize = 100;
 
 /// What a resource says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Content {
     pub(crate) patient: String,
     pub(crate) fields: BTreeMap<String, String>,
@@ -19,6 +19,8 @@ pub(crate) struct Content {
     pub(crate) is_long: bool,
     /// Leaves out what its type requires.
     pub(crate) is_invalid: bool,
+    /// What is attached.
+    pub(crate) file: Option<Blob>,
 }
 
 /// The parts of a body that the world wrote; no text of it has an escape.
@@ -35,7 +37,14 @@ struct Parts<'a> {
 struct Field<'a> {
     url: &'a str,
     #[serde(rename = "valueString")]
-    value: &'a str,
+    value: Option<&'a str>,
+    #[serde(rename = "valueAttachment")]
+    file: Option<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    data: BlobToken,
 }
 
 #[derive(Deserialize)]
@@ -50,11 +59,15 @@ struct Subject<'a> {
 
 impl Content {
     pub(crate) fn to_body(&self, key: &ResourceKey) -> Body {
-        let fields: Vec<String> = self
+        let fields = self
             .fields
             .iter()
-            .map(|(name, value)| format!(r#"{{"url":"urn:{name}","valueString":"{value}"}}"#))
-            .collect();
+            .map(|(name, value)| format!(r#"{{"url":"urn:{name}","valueString":"{value}"}}"#));
+        let file = self.file.map(|blob| {
+            let token = BlobToken { blob, text: false };
+            format!(r#"{{"url":"urn:file","valueAttachment":{{"data":{token}}}}}"#)
+        });
+        let fields: Vec<String> = fields.chain(file).collect();
         let extension =
             if fields.is_empty() { String::new() } else { format!(r#""extension":[{}],"#, fields.join(",")) };
         let status = match (key.kind.name(), self.is_invalid) {
@@ -79,8 +92,9 @@ impl Content {
             fields: parts
                 .extension
                 .iter()
-                .map(|field| (own(field.url, "urn:"), field.value.to_owned()))
+                .filter_map(|field| Some((own(field.url, "urn:"), field.value?.to_owned())))
                 .collect(),
+            file: file(body),
             is_long: parts.code.text.len() > SHORT_BYTES_MAX,
             is_invalid: false,
         }
@@ -89,7 +103,12 @@ impl Content {
 
 /// The values of a body's fields, each with its field.
 pub(crate) fn values(body: &Body) -> impl Iterator<Item = (&str, &str)> {
-    parts(body).extension.into_iter().map(|field| (field.url, field.value))
+    parts(body).extension.into_iter().filter_map(|field| Some((field.url, field.value?)))
+}
+
+/// What is attached to a body.
+pub(crate) fn file(body: &Body) -> Option<Blob> {
+    parts(body).extension.iter().find_map(|field| Some(field.file.as_ref()?.data.blob))
 }
 
 fn parts(body: &Body) -> Parts<'_> {

@@ -6,9 +6,9 @@ use keepwell_engine::{
     Answer, Edited, Effect, Engine, Event, Known, MemoryReplica, Now, Replica as _, Settings, edited,
 };
 use keepwell_fhir::Instant;
-use keepwell_protocol::{Body, Digest, Id, ResourceKey, Scope, Sequence, Version};
+use keepwell_protocol::{Blob, Body, Digest, Hash, Id, ParkKind, ResourceKey, Scope, Sequence, Version};
 
-use crate::content::values;
+use crate::content::{file, values};
 use crate::home::{End, Image};
 use crate::observer::scope_of;
 use crate::random::Random;
@@ -46,6 +46,13 @@ pub(crate) struct Device {
     pub(crate) wall_ms: i64,
     order: u64,
     pub(crate) is_wiped: bool,
+    /// Until it meets the server nobody works with it.
+    pub(crate) is_locked: bool,
+    /// Nothing new has room until then.
+    pub(crate) full_until_ms: u64,
+    is_full: bool,
+    /// There was no room for something since it was last asked.
+    was_full: bool,
     pub(crate) backup: Option<Backup>,
     /// The versions that readers have seen.
     pub(crate) seen: BTreeMap<ResourceKey, Version>,
@@ -65,6 +72,10 @@ impl Device {
             wall_ms: 0,
             order: 0,
             is_wiped: false,
+            is_locked: false,
+            full_until_ms: 0,
+            is_full: false,
+            was_full: false,
             backup: None,
             seen: BTreeMap::new(),
             random,
@@ -90,6 +101,7 @@ impl Device {
     /// The process begins anew.
     pub(crate) fn restart(&mut self) {
         self.life += 1;
+        self.is_locked = false;
         self.engine = Engine::new(Settings::default());
     }
 
@@ -100,6 +112,7 @@ impl Device {
         self.seen = certain.map(|(key, known)| (key.clone(), known.version)).collect();
         self.replica = replica;
         self.stored = image.as_ref().map(Stored::of);
+        self.stored.iter().for_each(|stored| stored.set_full(self.is_full));
         self.restart();
     }
 
@@ -122,6 +135,7 @@ impl Device {
         let to = stored.moment();
         let at = from + dice % (to - from + 1);
         let stored = self.stored.insert(stored.end(at, end)?);
+        stored.set_full(self.is_full);
         let Some(after) = stored.difference(&self.replica) else { return Ok(true) };
         match stored.difference(before) {
             None if at < to => Ok(false),
@@ -133,11 +147,28 @@ impl Device {
         }
     }
 
-    /// A person saves; what is several is one transaction.
-    pub(crate) fn save(&mut self, edits: &[(ResourceKey, Option<Body>)]) -> Step {
+    /// From now on there is no room for what is new, or there is again.
+    pub(crate) fn set_full(&mut self, is_full: bool) {
+        if self.is_full != is_full {
+            self.is_full = is_full;
+            self.stored.iter().for_each(|stored| stored.set_full(is_full));
+        }
+    }
+
+    /// Whether there was no room for something since this was last asked.
+    pub(crate) fn was_full(&mut self) -> bool {
+        std::mem::take(&mut self.was_full)
+    }
+
+    /// A person saves; what is several is one transaction. Whether there was room for it.
+    pub(crate) fn save(&mut self, edits: &[(ResourceKey, Option<Body>)]) -> Step<bool> {
         let first = match &mut self.stored {
             Some(stored) => stored.save(edits),
-            None => self.order + 1,
+            None => (!self.is_full).then_some(self.order + 1),
+        };
+        let Some(first) = first else {
+            self.was_full = true;
+            return Ok(false);
         };
         let transaction = (edits.len() > 1).then_some(first);
         let mut touched = Touched::new();
@@ -150,11 +181,13 @@ impl Device {
             self.replica.save(key, body.clone());
             self.order = order;
         }
-        self.check(touched.keys())
+        self.check(touched.keys())?;
+        Ok(true)
     }
 
     /// An event, what is to be done, and the edits that are no longer shown though no record says so. A store gives it up
-    /// in the end unless it `commits`; the tables in memory are then to be put back.
+    /// in the end unless it `commits`; the tables in memory are then to be put back. If there is no room for it, nothing
+    /// has happened, but another engine begins.
     pub(crate) fn handle(
         &mut self,
         event: Event,
@@ -168,16 +201,23 @@ impl Device {
         let mut touched = Touched::new();
         let frozen: BTreeSet<Sequence> =
             self.replica.frozen().map(|frozen| frozen.mutation().sequence).collect();
+        let before = self.is_full.then(|| self.replica.clone());
         let (engine, memory) = (&mut self.engine, &mut self.replica);
         let effects = match &self.stored {
             None => {
                 let mut replica = Watched::<MemoryReplica>::new(memory, None, &mut touched);
                 let Ok(effects) = engine.handle(event, now, random, &mut replica);
-                effects
+                before.as_ref().is_none_or(|before| before == memory).then_some(effects)
             }
             Some(stored) => stored.turn(commits, |store| {
                 engine.handle(event, now, random, &mut Watched::new(memory, Some(store), &mut touched))
             }),
+        };
+        let Some(effects) = effects else {
+            self.was_full = true;
+            self.replica = before.expect("only a full disk refuses");
+            self.restart();
+            return Ok((Vec::new(), Vec::new()));
         };
         if is_told {
             touched.keys().try_for_each(|key| self.check_told(key))?;
@@ -262,6 +302,7 @@ impl Device {
             _ if held.is_some() && mutation.is_none() => "is held back and not in flight",
             Some(known) if !is_kept(known) => "is in no scope that it holds",
             None if content.is_some() && base.is_none() => "is neither edited nor known",
+            None if !scopes.is_empty() && base.is_none() => "is in a scope and not known",
             Some(known) if base.is_none() && known.hash.is_some() != content.is_some() => {
                 "is not as it is known"
             }
@@ -356,6 +397,38 @@ impl Device {
         Ok(())
     }
 
+    /// Whether an edit with this value waits for a person, since it can never be sent: or waited, until the device lost
+    /// the resource.
+    pub(crate) fn has_unsendable(&self, key: &ResourceKey, value: &str) -> bool {
+        let mut records = self.replica.conflicts().iter();
+        records.any(|record| {
+            let is_own = record.key == *key && record.kind == ParkKind::Rejected && record.outcome.is_none();
+            let is_blank = record.base.is_none() && record.mine.is_none();
+            is_own && (is_blank || record.mine.iter().flat_map(values).any(|(_, own)| own == value))
+        })
+    }
+
+    /// The bytes of an attachment; none if they are not here.
+    pub(crate) fn bytes(&self, blob: &Blob) -> Option<&[u8]> {
+        self.replica.attached(&blob.sha256).filter(|bytes| bytes.len() as u64 == blob.size)
+    }
+
+    /// Attachments that are seen, and of which.
+    fn files(&self) -> impl Iterator<Item = (&ResourceKey, Blob)> {
+        self.replica.contents().filter_map(|(key, body)| Some((key, file(body)?)))
+    }
+
+    /// I1: what is attached to what readers see is here, byte for byte.
+    pub(crate) fn check_files(&self) -> Step {
+        let is_here = |blob: &Blob| self.bytes(blob).is_some_and(|bytes| Hash::of(bytes) == blob.sha256);
+        match self.files().find(|(_, blob)| !is_here(blob)) {
+            Some((key, _)) => {
+                Err(Violation::new("I1", format!("{} misses what is attached to {key}", self.id)))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What keeps it from being done.
     pub(crate) fn open_work(&mut self, server: keepwell_protocol::Horizon) -> Option<String> {
         let Ok(progress) = self.engine.progress(&mut self.replica);
@@ -367,6 +440,7 @@ impl Device {
             ("staged rows", self.replica.staged_rows().count()),
             ("records", unarchived.len()),
             ("hydrations", progress.hydrating),
+            ("attachments", self.files().filter(|(_, blob)| self.bytes(blob).is_none()).count()),
         ];
         let is_behind = progress.position != server.clock || progress.is_stale;
         let open: Vec<String> = counts

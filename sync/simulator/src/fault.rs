@@ -1,5 +1,7 @@
 //! What may go wrong, and how often.
 
+use std::collections::BTreeSet;
+
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident $word:literal;)*) => {
         /// A kind of fault, or of trouble that the world makes.
@@ -22,17 +24,31 @@ macro_rules! faults {
                 matches!(self, Self::PowerLoss | Self::ServerPowerLoss)
             }
 
-            /// Whether it is not played over real stores: they take nothing that is invalid, and notice only when an edit would
-            /// be sent that it was taken back.
+            /// Whether it is not played over real stores: they take nothing that is invalid, notice only when an edit would
+            /// be sent that it was taken back, and keep attachments in files.
             #[must_use]
             pub const fn needs_memory(self) -> bool {
-                matches!(self, Self::Invalid | Self::Undo)
+                matches!(self, Self::Invalid | Self::Undo | Self::Attachment | Self::Damage)
             }
 
-            /// Whether it happens beside the steps of a run, which without it are as they were before there was such a fault.
+            /// In which generation of this world it came. Each has generators of its own: a run without later faults is the
+            /// run that it was before there were such.
             #[must_use]
-            pub const fn is_seldom(self) -> bool {
-                matches!(self, Self::HalfEdit | Self::Undo | Self::Rollback | Self::StrayRow)
+            pub const fn generation(self) -> u8 {
+                match self {
+                    Self::HalfEdit | Self::Undo | Self::Rollback | Self::StrayRow => 2,
+                    Self::SmallLimits | Self::SmallPage | Self::Busy => 3,
+                    Self::Partition | Self::Versions | Self::NewWord | Self::Lease => 3,
+                    Self::DiskFull | Self::ServerDiskFull => 3,
+                    Self::Attachment | Self::Damage => 3,
+                    _ => 1,
+                }
+            }
+
+            /// Those that came later than this generation.
+            #[must_use]
+            pub fn later_than(generation: u8) -> BTreeSet<Self> {
+                Self::ALL.iter().copied().filter(|fault| fault.generation() > generation).collect()
             }
 
             /// The fault with this word.
@@ -91,6 +107,28 @@ faults! {
     Rollback "rollback";
     /// A page tells of a scope that was not asked for.
     StrayRow "stray-row";
+    /// The server takes little at once, and perhaps does not say so.
+    SmallLimits "small-limits";
+    /// A page is short, by its bytes.
+    SmallPage "small-page";
+    /// The server has no time.
+    Busy "busy";
+    /// Links of devices are cut one by one, some one way only, and healed in another order.
+    Partition "partition";
+    /// The programs of the server and of the devices are updated to another version of the protocol, at different times.
+    Versions "versions";
+    /// A newer server says something that an older device does not know.
+    NewWord "new-word";
+    /// A device was not at the server for so long that it locks.
+    Lease "lease";
+    /// A resource is saved with an attachment, some of which go in several chunks.
+    Attachment "attachment";
+    /// A chunk of an attachment is damaged on its way.
+    Damage "damage";
+    /// A device's disk is full for a while: no file of a store grows, tables in memory take nothing new.
+    DiskFull "disk-full";
+    /// The server's disk is.
+    ServerDiskFull "server-disk-full";
     /// A device with a real store dies in the middle of a transaction: the power fails, or it is killed.
     PowerLoss "power-loss";
     /// A server with a real store does.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use keepwell_sqlcipher::power_loss::{cut_unsynced, forget, install, kill, moment};
+use keepwell_sqlcipher::power_loss::{cut_unsynced, forget, install, kill, moment, set_full};
 use keepwell_store::StoreOptions;
 use keepwell_store::vault::{DATABASE_FILE, Keychain as _, LOCK_FILE, ManualClock, MemoryKeychain, Secret};
 use tempfile::TempDir;
@@ -86,6 +86,11 @@ impl Home {
             Some((name, secret))
         });
         Image { files, items: items.collect() }
+    }
+
+    /// From now on nothing here has room to grow, or it has again.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        set_full(&self.path, is_full);
     }
 
     /// How much was written and synced here so far.

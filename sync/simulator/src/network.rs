@@ -6,14 +6,16 @@ use keepwell_backend::Error as BackendError;
 use keepwell_engine::{Answer, Event, Failure, Request, Ticket, Traffic};
 use keepwell_protocol::{
     Body, Error, Frozen, Hello, Incarnation, Operation, Outcome, Part, PullEnd, PullItem, PullRequest,
-    PushHead, Refusal, RequestId, ResourceKey, Row, RowState, ScopeSet, Sequence, ServerLimits, Settlement,
-    Version, limits,
+    PushHead, Refusal, RequestId, ResourceKey, Row, RowState, ScopeSet, Sequence, Settlement, Version,
+    limits,
 };
 
 use crate::fault::Fault;
+use crate::links::Way;
 use crate::observer::scope_of;
 use crate::server::Subjects;
 use crate::store_defect::StoreDefect;
+use crate::stored::DISK_FULL;
 use crate::violation::{Step, Violation};
 use crate::world::{World, subjects};
 
@@ -53,7 +55,8 @@ impl World<'_> {
         self.note("packet", which as u64);
         match packet.load {
             Load::Request(request) => {
-                if self.happens(Fault::LostRequest, dice[0] < 150) {
+                let is_cut = self.links.are_cut(packet.device, Way::Up);
+                if self.happens(Fault::LostRequest, dice[0] < 150) || is_cut {
                     return self.fail(packet.device, packet.life, packet.ticket, dice[1]);
                 }
                 let Some(answer) = self.serve(packet.device, &request)? else {
@@ -62,7 +65,8 @@ impl World<'_> {
                 if self.happens(Fault::Duplicate, dice[1] < 200) {
                     self.packets.push(Packet { load: Load::Request(request), ..packet });
                 }
-                if self.happens(Fault::LostReply, dice[2] < 200) {
+                let is_cut = self.links.are_cut(packet.device, Way::Down);
+                if self.happens(Fault::LostReply, dice[2] < 200) || is_cut {
                     return self.fail(packet.device, packet.life, packet.ticket, dice[0]);
                 }
                 let answer = self.cut(answer);
@@ -71,6 +75,9 @@ impl World<'_> {
                     return Ok(());
                 }
                 self.bring(packet.device, packet.life, packet.ticket, answer)
+            }
+            Load::Reply(_) if self.links.are_cut(packet.device, Way::Down) => {
+                self.fail(packet.device, packet.life, packet.ticket, dice[1])
             }
             Load::Reply(answer) => self.bring(packet.device, packet.life, packet.ticket, answer),
         }
@@ -111,19 +118,10 @@ impl World<'_> {
     /// Cuts a message off behind some of its lines.
     fn cut(&mut self, answer: Answer) -> Answer {
         let (is_hit, dice) = (self.random.network.per_mille(50), self.random.network.below(1_000));
-        if !self.happens(Fault::Cut, is_hit) {
-            return answer;
-        }
-        match answer {
-            Answer::Push { head, mut settlements, .. } => {
-                settlements.truncate(dice * settlements.len() / 1_000);
-                Answer::Push { head, settlements, fault: Some(Error::Truncated) }
-            }
-            Answer::Pull { head, mut items, .. } => {
-                items.truncate(dice * items.len() / 1_000);
-                Answer::Pull { head, items, end: Err(Error::Truncated) }
-            }
-            other => other,
+        if self.happens(Fault::Cut, is_hit) {
+            cut_off(answer, dice, [Error::Truncated, Error::Truncated])
+        } else {
+            answer
         }
     }
 
@@ -173,18 +171,21 @@ impl World<'_> {
     }
 
     fn answer(&mut self, device: usize, request: &Request) -> Step<Answer> {
+        if let Some(refusal) = self.refuse_version(device, request).or_else(|| self.turn_away(request)) {
+            return Ok(Answer::Refused(refusal));
+        }
         let (name, at) = (self.devices[device].id.clone(), self.at());
         let answer = match request {
             Request::Hello => {
-                let horizon = self.server.horizon();
+                let (horizon, (min, max)) = (self.server.horizon(), self.told_versions(device));
                 Ok(Answer::Hello(Hello {
-                    min: 1,
-                    max: 1,
+                    min,
+                    max,
                     tenant: crate::world::id("clinic"),
                     epoch: horizon.epoch,
                     clock: horizon.clock,
                     dicts: Vec::new(),
-                    limits: ServerLimits::default(),
+                    limits: self.limits.told(),
                     time: at,
                 }))
             }
@@ -204,7 +205,8 @@ impl World<'_> {
             Request::Pull(request) => {
                 let rows =
                     if self.is_calm { limits::PULL_ROWS } else { [1, 3, 50][self.random.network.below(3)] };
-                let page = self.pull(&name, &PullRequest { rows, ..request.clone() });
+                let bytes = self.page_bytes(request.bytes);
+                let page = self.pull(&name, &PullRequest { rows, bytes, ..request.clone() });
                 match page {
                     Ok(Answer::Pull { head, mut items, end }) => {
                         self.check_page(device, &items)?;
@@ -216,11 +218,33 @@ impl World<'_> {
                 }
             }
             Request::Park { head, records } => self.server.park(&name, head, records, at).map(Answer::Park),
-            _ => Err(BackendError::Refused(Refusal::NotFound)),
+            Request::Lease(_) => match &self.lease {
+                Some(policy) => self.server.lease(&name, policy, at).map(Answer::Lease),
+                None => Err(BackendError::Refused(Refusal::NotFound)),
+            },
+            Request::NewUpload(upload) => self.server.begin_upload(&name, upload, at).map(Answer::Upload),
+            Request::UploadChunk { upload, blob, offset, length } => {
+                match self.chunk(device, blob, *offset, *length) {
+                    Some(chunk) => self.server.append(&name, upload, *offset, &chunk, at).map(Answer::Upload),
+                    None => Ok(Answer::Failed(Failure::Connection { code: 468 })),
+                }
+            }
+            Request::DownloadChunk { blob, offset, length } => {
+                let bytes = self.server.blob(&name, &blob.sha256, *offset, *length);
+                if bytes.is_ok() {
+                    self.check_reader(device, blob)?;
+                }
+                bytes.map(|bytes| Answer::Chunk(self.damage(bytes)))
+            }
         };
         Ok(match answer {
-            Ok(answer) => answer,
+            Ok(answer) => self.in_new_words(device, answer),
             Err(BackendError::Refused(refusal)) => Answer::Refused(refusal),
+            // As the server tells it.
+            Err(BackendError::Storage { code: DISK_FULL, .. }) => {
+                self.happens(Fault::ServerDiskFull, true);
+                Answer::Refused(Refusal::Busy { retry_after_s: Some(1) })
+            }
             Err(error) => return Err(Violation::new("panic", format!("the server failed: {error}"))),
         })
     }
@@ -309,6 +333,7 @@ impl World<'_> {
             }
             self.check_writer(device, mutation, version)?;
             self.check_provenance(device, head.incarnation, mutation, version)?;
+            self.check_attached(&mutation.key, version)?;
             if let Some(group) = mutation.group {
                 written.entry(group).or_default().push((mutation.key.clone(), version));
             }
@@ -339,5 +364,24 @@ impl World<'_> {
 
     pub(crate) fn server_body(&self, key: &ResourceKey, version: Version) -> Option<Body> {
         self.server.memory.inspect(|tenant| tenant.body(key, version)).expect("memory does not fail")
+    }
+}
+
+/// What there is of an answer that ends at one of its lines, in its outcomes or its rows, for that reason.
+pub(crate) fn cut_off(answer: Answer, dice: usize, [outcomes, rows]: [Error; 2]) -> Answer {
+    match answer {
+        Answer::Push { head, mut settlements, .. } => {
+            settlements.truncate(dice * settlements.len() / 1_000);
+            Answer::Push { head, settlements, fault: Some(outcomes) }
+        }
+        Answer::Pull { head, mut items, .. } => {
+            items.truncate(dice * items.len() / 1_000);
+            Answer::Pull { head, items, end: Err(rows) }
+        }
+        Answer::Chunk(mut bytes) => {
+            bytes.truncate(dice * bytes.len() / 1_000);
+            Answer::Chunk(bytes)
+        }
+        other => other,
     }
 }

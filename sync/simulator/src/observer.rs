@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepwell_backend::{Access, provenance_of};
+use keepwell_backend::{Access, Head, provenance_of};
 use keepwell_protocol::limits::OUTCOMES_MAX;
 use keepwell_protocol::{
-    Body, Error, Frozen, Incarnation, Mutation, MutationId, Operation, Outcome, Position, PullEnd, PullHead,
-    PullItem, PullRequest, ResourceKey, Row, RowState, Scope, Settlement, Version,
+    Blob, Body, Error, Frozen, Incarnation, Mutation, MutationId, Operation, Outcome, Position, PullEnd,
+    PullHead, PullItem, PullRequest, ResourceKey, Row, RowState, Scope, Settlement, Version,
 };
 
-use crate::content::Content;
+use crate::content::{Content, file};
 use crate::violation::{Step, Violation};
 use crate::world::{World, id};
 
@@ -192,6 +192,31 @@ impl World<'_> {
             Some((key, ..)) => Err(Violation::new("R-99", format!("{key} is of nothing that was applied"))),
             None => Ok(()),
         }
+    }
+
+    /// No reader finds a resource whose attachment is missing.
+    pub(crate) fn check_attached(&self, key: &ResourceKey, version: Version) -> Step {
+        let Some(blob) = self.server_body(key, version).as_ref().and_then(file) else { return Ok(()) };
+        let size = self.server.memory.inspect(|tenant| tenant.blob_size(&blob.sha256));
+        if size.expect("memory does not fail") == Some(blob.size) {
+            return Ok(());
+        }
+        Err(Violation::new("I3", format!("the server has {key}, and not what is attached to it")))
+    }
+
+    /// I12: who reads an attachment may read a resource that names it.
+    pub(crate) fn check_reader(&self, device: usize, blob: &Blob) -> Step {
+        let names = |(_, head, versions): &(ResourceKey, Head, Vec<Option<Body>>)| {
+            let body = versions.last().and_then(Option::as_ref).filter(|_| !head.deleted);
+            body.is_some_and(|body| {
+                file(body) == Some(*blob) && self.access(device, &scope_of(body)).is_some()
+            })
+        };
+        if self.server.resources().iter().any(names) {
+            return Ok(());
+        }
+        let name = &self.devices[device].id;
+        Err(Violation::new("I12", format!("{name} reads what is attached to nothing that it may read")))
     }
 
     fn access(&self, device: usize, scope: &Scope) -> Option<Access> {

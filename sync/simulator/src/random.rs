@@ -31,6 +31,12 @@ impl Random {
         self.below(1_000) < share
     }
 
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for end in (1..=items.len()).rev() {
+            items.swap(end - 1, self.below(end));
+        }
+    }
+
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         if items.is_empty() { None } else { Some(&items[self.below(items.len())]) }
     }

@@ -78,7 +78,7 @@ impl Plan {
     }
 
     fn run(&self) -> Step<Played> {
-        let mut world = World::new(self);
+        let mut world = World::new(self)?;
         for _ in 0..self.steps {
             world.step()?;
         }

@@ -4,19 +4,19 @@ use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
 use keepwell_backend::{
-    Access, Act, Backend, DeviceState, Error, Head, Held, MemoryBackend, Pushed, Redeemed, Result, Retention,
-    Snapshot, Storage, Tenant,
+    Access, Act, Backend, DeviceState, Error, Head, Held, LeasePolicy, MemoryBackend, Pushed, Redeemed,
+    Result, Retention, Snapshot, Storage, Tenant,
 };
 use keepwell_backend_sqlcipher::SqlcipherBackend;
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Body, Epoch, Frozen, Hash, Horizon, Id, Incarnation, ParkHead, ParkRecord, ParkReply, Part, PullReply,
-    PullRequest, PushHead, ResourceKey, Scope, Sequence,
+    Body, Epoch, Frozen, Hash, Horizon, Id, Incarnation, Lease, NewUpload, ParkHead, ParkRecord, ParkReply,
+    Part, PullReply, PullRequest, PushHead, ResourceKey, Scope, Sequence, Upload,
 };
 use keepwell_store::vault::ManualClock;
 
 use crate::home::{End, Home, Image};
-use crate::stored::{defects, session};
+use crate::stored::{DISK_FULL, defects, session};
 use crate::violation::{Step, Violation};
 use crate::world::id;
 
@@ -37,6 +37,8 @@ pub(crate) struct Subjects<'s> {
 pub(crate) struct Server {
     pub(crate) memory: MemoryBackend,
     stored: Option<StoredTenant>,
+    /// There is no room for what devices say.
+    pub(crate) is_full: bool,
 }
 
 struct StoredTenant {
@@ -74,7 +76,7 @@ impl StoredTenant {
 
 impl Server {
     pub(crate) fn new(memory: MemoryBackend, epoch: Epoch, stored_at: Option<Instant>) -> Self {
-        let server = Self { memory, stored: stored_at.map(StoredTenant::new) };
+        let server = Self { memory, stored: stored_at.map(StoredTenant::new), is_full: false };
         server.new_epoch(epoch);
         server
     }
@@ -82,16 +84,10 @@ impl Server {
     /// Asks both, who must say the same.
     fn ask<T: PartialEq + Debug>(&self, call: impl Fn(&dyn Backend) -> Result<T>) -> Result<T> {
         let answer = call(&self.memory);
-        if let Some(stored) = &self.stored {
-            match (&answer, call(&stored.backend)) {
-                (Ok(answer), Ok(other)) => assert_eq!(other, *answer, "the tenant in the store"),
-                (Err(Error::Refused(refusal)), Err(Error::Refused(other))) => {
-                    assert_eq!(other, *refusal, "the tenant in the store");
-                }
-                (answer, other) => panic!("the tenant in the store says {other:?}, not {answer:?}"),
-            }
+        match &self.stored {
+            Some(stored) => same(answer, call(&stored.backend)),
+            None => answer,
         }
-        answer
     }
 
     /// As [`Self::ask`], at this time.
@@ -106,6 +102,27 @@ impl Server {
         self.ask(call)
     }
 
+    /// As [`Self::ask_at`], for a device: if there is no room, nothing has happened. What is only in memory takes nothing
+    /// that `is_new`.
+    fn ask_for_device<T: PartialEq + Debug>(
+        &self,
+        at: Instant,
+        is_new: bool,
+        call: impl Fn(&dyn Backend) -> Result<T>,
+    ) -> Result<T> {
+        let Some(stored) = self.stored.as_ref().filter(|_| self.is_full) else {
+            return if self.is_full && is_new { Err(full()) } else { self.ask_at(at, call) };
+        };
+        stored.clock.set_wall(at.ms());
+        stored.home.set_full(true);
+        let tried = call(&stored.backend);
+        stored.home.set_full(false);
+        if matches!(tried, Err(Error::Storage { code: DISK_FULL, .. })) {
+            return Err(full());
+        }
+        same(call(&self.memory), tried)
+    }
+
     pub(crate) fn push(
         &self,
         device: &Id,
@@ -113,7 +130,7 @@ impl Server {
         mutations: &[Frozen],
         at: Instant,
     ) -> Result<Pushed> {
-        self.ask_at(at, |backend| backend.push(device, head, mutations, at))
+        self.ask_for_device(at, true, |backend| backend.push(device, head, mutations, at))
     }
 
     pub(crate) fn pull(
@@ -122,7 +139,7 @@ impl Server {
         request: &PullRequest,
         at: Instant,
     ) -> Result<Vec<Part<PullReply>>> {
-        self.ask_at(at, |backend| {
+        self.ask_for_device(at, false, |backend| {
             let mut parts = Vec::new();
             backend.pull(device, request, at, &mut |part| parts.push(part))?;
             Ok(parts)
@@ -136,7 +153,31 @@ impl Server {
         records: &[ParkRecord],
         at: Instant,
     ) -> Result<ParkReply> {
-        self.ask_at(at, |backend| backend.park(device, head, records, at))
+        self.ask_for_device(at, true, |backend| backend.park(device, head, records, at))
+    }
+
+    pub(crate) fn begin_upload(&self, device: &Id, upload: &NewUpload, at: Instant) -> Result<Upload> {
+        self.ask_for_device(at, true, |backend| backend.begin_upload(device, upload, at))
+    }
+
+    pub(crate) fn append(
+        &self,
+        device: &Id,
+        upload: &Id,
+        offset: u64,
+        chunk: &[u8],
+        at: Instant,
+    ) -> Result<Upload> {
+        self.ask_for_device(at, true, |backend| backend.append(device, upload, offset, chunk, at))
+    }
+
+    pub(crate) fn blob(&self, device: &Id, blob: &Hash, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        self.ask(|backend| backend.blob(device, blob, offset, length))
+    }
+
+    pub(crate) fn lease(&self, device: &Id, policy: &LeasePolicy, at: Instant) -> Result<Lease> {
+        self.ask_at(at, |backend| backend.lease(device, policy, at))
     }
 
     pub(crate) fn enrol(&self, code: &Hash, redeemed: &Redeemed, at: Instant) {
@@ -255,6 +296,24 @@ impl Server {
     fn keys(&self) -> Vec<ResourceKey> {
         self.memory.resources().into_iter().map(|(key, ..)| key).collect()
     }
+}
+
+/// What memory answers, if the store answers the same.
+fn same<T: PartialEq + Debug>(answer: Result<T>, other: Result<T>) -> Result<T> {
+    match (&answer, other) {
+        (Ok(answer), Ok(other)) => assert_eq!(other, *answer, "the tenant in the store"),
+        (Err(Error::Refused(refusal)), Err(Error::Refused(other))) => {
+            assert_eq!(other, *refusal, "the tenant in the store");
+        }
+        (answer, other) => panic!("the tenant in the store says {other:?}, not {answer:?}"),
+    }
+    answer
+}
+
+/// The disk is full.
+fn full() -> Error {
+    let source = Box::new(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    Error::Storage { code: DISK_FULL, source }
 }
 
 /// All that devices can find out of a tenant.

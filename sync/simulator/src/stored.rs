@@ -15,6 +15,9 @@ use keepwell_store::{
 use crate::home::{End, Home, Image};
 use crate::violation::{Step, Violation};
 
+/// The code of a disk that is full (docs/error-codes.md).
+pub(crate) const DISK_FULL: u16 = 502;
+
 /// More rows than a device of this world has.
 const ALL: usize = 100_000;
 
@@ -63,8 +66,13 @@ impl Stored {
         self.home.moment()
     }
 
-    /// A person saves: what is several is one transaction. The place of the first in the log of changes.
-    pub(crate) fn save(&mut self, edits: &[(ResourceKey, Option<Body>)]) -> u64 {
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.home.set_full(is_full);
+    }
+
+    /// A person saves: what is several is one transaction. The place of the first in the log of changes; none if there is
+    /// no room.
+    pub(crate) fn save(&mut self, edits: &[(ResourceKey, Option<Body>)]) -> Option<u64> {
         let saved = match edits {
             [(key, Some(body))] => {
                 self.session.update(key.kind, key.id.as_str(), body.as_bytes(), Precondition::None).map(drop)
@@ -72,20 +80,24 @@ impl Stored {
             [(key, None)] => self.session.delete(key.kind, key.id.as_str(), Precondition::None).map(drop),
             edits => self.session.bundle(&bundle(edits)).map(drop),
         };
-        saved.expect("what the world saves is valid");
+        match saved {
+            Ok(()) => {}
+            Err(error) if error.code() == DISK_FULL => return None,
+            Err(error) => panic!("what the world saves is valid: {error}"),
+        }
         let changes = self.session.store().changes_after(self.sequence, CHANGES_PAGE_MAX);
         let changes = changes.expect("the log can be read");
         self.sequence = changes.last().map_or(self.sequence, |last| last.sequence);
         let first = &changes[changes.len() - edits.len()];
-        first.sequence.unsigned_abs()
+        Some(first.sequence.unsigned_abs())
     }
 
-    /// One transaction of the engine, which may be given up in the end.
+    /// One transaction of the engine, which may be given up in the end; none if there is no room.
     pub(crate) fn turn<T>(
         &self,
         commits: bool,
         work: impl FnOnce(&mut StoreReplica<'_, '_, '_>) -> Result<T>,
-    ) -> T {
+    ) -> Option<T> {
         self.transaction(commits, |transaction| {
             let mut replica = StoreReplica::new(transaction)?;
             let done = work(&mut replica)?;
@@ -94,15 +106,20 @@ impl Stored {
         })
     }
 
-    fn transaction<T>(&self, commits: bool, work: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T>) -> T {
+    fn transaction<T>(
+        &self,
+        commits: bool,
+        work: impl FnOnce(&mut Transaction<'_, '_>) -> Result<T>,
+    ) -> Option<T> {
         let mut done = None;
         let result = self.session.transaction(Action::SyncSend, None, |transaction| {
             done = Some(work(transaction)?);
             if commits { Ok(()) } else { Err(Error::Cancelled) }
         });
         match (result, done) {
-            (Ok(()), Some(done)) => done,
-            (Err(Error::Cancelled), Some(done)) if !commits => done,
+            (Ok(()), Some(done)) => Some(done),
+            (Err(Error::Cancelled), Some(done)) if !commits => Some(done),
+            (Err(error), _) if error.code() == DISK_FULL => None,
             (result, _) => panic!("the store failed: {result:?}"),
         }
     }
@@ -144,6 +161,7 @@ impl Stored {
             }
             tables_differ(&mut StoreReplica::new(transaction)?, &mut memory)
         })
+        .expect("to read takes no room")
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepwell_backend::{Access, Backend as _, DeviceState, MemoryBackend, Redeemed, Retention};
-use keepwell_engine::{Effect, Event};
+use keepwell_backend::{Access, Backend as _, DeviceState, LeasePolicy, MemoryBackend, Redeemed, Retention};
+use keepwell_engine::{Effect, Event, Request, Stop};
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
     Base64, Body, Epoch, Hash, Id, Incarnation, ResourceKey, Scope, Sequence, Version, WipeOrder,
@@ -13,17 +13,21 @@ use crate::content::{Content, values};
 use crate::device::{Backup, Device};
 use crate::fault::Fault;
 use crate::home::End;
+use crate::limits::Limits;
+use crate::links::Links;
 use crate::network::Packet;
 use crate::random::{Random, fold};
 use crate::run::Plan;
 use crate::server::{Server, ServerBackup, Subjects};
+use crate::space::Space;
 use crate::store_defect::StoreDefect;
+use crate::versions::Versions;
 use crate::violation::{Step, Violation};
 
 /// Patients of the world, each a scope.
 const PATIENTS: usize = 3;
 /// Devices at the beginning, each of a user of its own.
-const DEVICES: usize = 4;
+pub(crate) const DEVICES: usize = 4;
 /// The server's time at the beginning: 2026-01-01.
 const EPOCH_MS: u64 = 1_767_225_600_000;
 /// Rounds in which everything must be done once nothing goes wrong any more.
@@ -50,6 +54,12 @@ pub(crate) struct Concerns {
     pub(crate) access: Random,
     pub(crate) power: Random,
     pub(crate) rare: Random,
+    pub(crate) limits: Random,
+    pub(crate) links: Random,
+    pub(crate) versions: Random,
+    pub(crate) leases: Random,
+    pub(crate) space: Random,
+    pub(crate) files: Random,
 }
 
 /// A mutation, by device, incarnation and number.
@@ -78,11 +88,19 @@ pub(crate) struct World<'p> {
     /// The server's backup, and what had been applied when it was made.
     backup: Option<(ServerBackup, Applied)>,
     epochs: u64,
+    pub(crate) limits: Limits,
+    pub(crate) links: Links,
+    pub(crate) versions: Option<Versions>,
+    /// How long devices may work offline, if that is limited.
+    pub(crate) lease: Option<LeasePolicy>,
+    pub(crate) space: Space,
+    /// Whether there are attachments.
+    pub(crate) has_files: bool,
     pub(crate) is_calm: bool,
 }
 
 impl<'p> World<'p> {
-    pub(crate) fn new(plan: &'p Plan) -> Self {
+    pub(crate) fn new(plan: &'p Plan) -> Step<Self> {
         let random = |concern| Random::new(plan.seed, concern);
         let epoch = Epoch::new(1 + plan.seed * 1_000);
         let memory = MemoryBackend::new(id("clinic"), epoch).with_defects(plan.server_defect);
@@ -101,6 +119,12 @@ impl<'p> World<'p> {
                 access: random("access"),
                 power: random("power"),
                 rare: random("rare"),
+                limits: random("limits"),
+                links: random("links"),
+                versions: random("versions"),
+                leases: random("leases"),
+                space: random("space"),
+                files: random("files"),
             },
             now_ms,
             faults: BTreeMap::new(),
@@ -113,13 +137,23 @@ impl<'p> World<'p> {
             deleted: BTreeSet::new(),
             backup: None,
             epochs: 1,
+            limits: Limits::default(),
+            links: Links::default(),
+            versions: None,
+            lease: None,
+            space: Space::default(),
+            has_files: false,
             is_calm: false,
         };
-        world.enrol_all();
-        world
+        world.draw_limits();
+        world.draw_versions();
+        world.draw_lease();
+        world.draw_files();
+        world.enrol_all()?;
+        Ok(world)
     }
 
-    fn enrol_all(&mut self) {
+    fn enrol_all(&mut self) -> Step {
         for number in 0..DEVICES {
             let (device, user) = (id(&format!("d{number}")), id(&format!("u{number}")));
             let code = Hash::of(device.as_str().as_bytes());
@@ -139,7 +173,9 @@ impl<'p> World<'p> {
                 }
             }
             self.devices.push(Device::new(device, user, self.plan.seed, self.plan.stores));
+            self.give_lease(number)?;
         }
+        Ok(())
     }
 
     /// The server's time.
@@ -184,6 +220,9 @@ impl<'p> World<'p> {
             _ => self.crash(device),
         }
         self.seldom()?;
+        self.swizzle();
+        self.update_programs();
+        self.fill_disks();
         self.note("clock", self.server.horizon().clock.get());
         Ok(())
     }
@@ -222,7 +261,7 @@ impl<'p> World<'p> {
             effects.truncate(self.random.disk.below(effects.len() + 1));
         }
         self.note("effects", effects.len() as u64);
-        self.follow(device, effects);
+        self.follow(device, effects)?;
         if dies.is_some() || end.is_some() {
             self.devices[device].restart();
         }
@@ -245,29 +284,42 @@ impl<'p> World<'p> {
     pub(crate) fn keep(&mut self, device: usize, edits: &[(ResourceKey, Option<Body>)]) -> Step<bool> {
         let end = self.end(Fault::PowerLoss, 25);
         let own = &mut self.devices[device];
+        if own.is_locked {
+            return Ok(false);
+        }
         let from = own.moment();
         let before = end.map(|_| (own.replica.clone(), own.seen.clone()));
-        own.save(edits)?;
-        let (Some((dice, end)), Some(before)) = (end, before) else { return Ok(true) };
+        let is_saved = own.save(edits)?;
+        let (Some((dice, end)), Some(before)) = (end, before) else { return Ok(is_saved) };
         let is_there = own.end(from, dice, end, &before.0)?;
         if !is_there {
             (own.replica, own.seen) = before;
         }
         own.restart();
-        Ok(is_there || self.plan.store_defect == Some(StoreDefect::SavesEarly))
+        Ok(is_saved && is_there || self.plan.store_defect == Some(StoreDefect::SavesEarly))
     }
 
-    fn follow(&mut self, device: usize, effects: Vec<Effect>) {
+    pub(crate) fn follow(&mut self, device: usize, effects: Vec<Effect>) -> Step {
         for effect in effects {
             match effect {
                 Effect::Send { ticket, request } => {
-                    let life = self.devices[device].life;
+                    let own = &self.devices[device];
+                    if own.is_locked && !matches!(request, Request::Lease(_) | Request::Hello) {
+                        return Err(Violation::new("lock", format!("{} works though it is locked", own.id)));
+                    }
+                    let life = own.life;
                     self.packets.push(Packet::new(device, life, ticket, request));
                 }
                 Effect::Wipe(_) => self.forget_device(device),
-                _ => {}
+                Effect::Lock => {
+                    self.devices[device].is_locked = true;
+                    self.happens(Fault::Lease, true);
+                }
+                Effect::Unlock => self.devices[device].is_locked = false,
+                Effect::GiveUp(_) | Effect::Stopped(_) => {}
             }
         }
+        Ok(())
     }
 
     fn forget_device(&mut self, device: usize) {
@@ -383,6 +435,7 @@ impl<'p> World<'p> {
                 let field = format!("f{}", self.random.work.below(4));
                 let value = self.next_value();
                 content.fields.insert(field.clone(), value.clone());
+                self.attach(device, &mut content);
                 content.is_invalid = {
                     let is_hit = self.random.work.per_mille(20);
                     self.happens(Fault::Invalid, is_hit)
@@ -413,12 +466,13 @@ impl<'p> World<'p> {
             let kind = if self.random.work.per_mille(300) { "Flag" } else { "Basic" };
             key(kind, &format!("r{}", self.numbers))
         });
-        let content = Content {
+        let mut content = Content {
             patient,
             fields: BTreeMap::from([("f0".to_owned(), value.clone())]),
             is_long: self.random.work.per_mille(150),
-            is_invalid: false,
+            ..Content::default()
         };
+        self.attach(device, &mut content);
         if self.keep(device, &[(key.clone(), Some(content.to_body(&key)))])? {
             self.note_save(device, &key, "f0", value);
         }
@@ -459,18 +513,18 @@ impl<'p> World<'p> {
             }
         };
         let Some(patient) = self.patient(device) else { return Ok(()) };
-        let edit = |key: &ResourceKey| {
+        let are_long = [self.is_long(), self.is_long()];
+        let edit = |key: &ResourceKey, is_long| {
             let body = self.devices[device].replica.contents().find(|(own, _)| *own == key);
             let mut content = body.map(|(_, body)| Content::of(body)).unwrap_or_else(|| Content {
                 patient: patient.clone(),
-                fields: BTreeMap::new(),
-                is_long: false,
-                is_invalid: false,
+                is_long,
+                ..Content::default()
             });
             content.fields.insert("pair".to_owned(), value.clone());
             (key.clone(), Some(content.to_body(key)))
         };
-        let edits = [edit(&pair.0), edit(&pair.1)];
+        let edits = [edit(&pair.0, are_long[0]), edit(&pair.1, are_long[1])];
         if self.keep(device, &edits)? {
             edits.iter().for_each(|(key, _)| self.note_save(device, key, "pair", value.clone()));
         }
@@ -569,7 +623,8 @@ impl<'p> World<'p> {
         if self.happens(Fault::Collect, true) {
             let later = Instant::from_ms(self.at().ms() + 1);
             let retention = Retention { made_before: later, seen_since: Instant::MAX };
-            self.server.collect(&retention, later);
+            let at = self.rest_of_uploads(later);
+            self.server.collect(&retention, at);
         }
     }
 
@@ -593,8 +648,7 @@ impl<'p> World<'p> {
         let now_ms = self.now_ms;
         let (effects, missing) = self.devices[device].handle(Event::Restored, now_ms, true)?;
         self.check_missing(device, missing)?;
-        self.follow(device, effects);
-        Ok(())
+        self.follow(device, effects)
     }
 
     fn clone_device(&mut self, device: usize) -> Step {
@@ -695,6 +749,14 @@ impl<'p> World<'p> {
     pub(crate) fn drain(&mut self) -> Step {
         self.is_calm = true;
         self.packets.clear();
+        self.links = Links::default();
+        self.free_disks();
+        // Every program is of today now, and is begun anew.
+        for device in &mut self.devices {
+            if device.engine.report().stopped == Some(Stop::Upgrade) {
+                device.restart();
+            }
+        }
         for round in 0..ROUNDS_MAX {
             // Longer than any request is waited for.
             self.now_ms += 100_000;
@@ -726,15 +788,22 @@ impl<'p> World<'p> {
     fn check_end(&mut self) -> Step {
         for device in 0..self.devices.len() {
             if !self.devices[device].is_wiped {
+                if self.devices[device].is_locked {
+                    return Err(Violation::new("lock", format!("{} stays locked", self.devices[device].id)));
+                }
                 self.devices[device].check_all()?;
                 self.check_view(device)?;
             }
         }
         self.server.check(&subjects(&self.devices))?;
         self.check_provenances()?;
+        for (key, head, _) in self.server.resources() {
+            self.check_attached(&key, head.version)?;
+        }
         let kept = self.kept_values();
         for save in self.saves.iter().filter(|save| !save.is_excused) {
-            if !kept.contains(&(save.key.clone(), save.value.clone())) {
+            let is_kept = kept.contains(&(save.key.clone(), save.value.clone()));
+            if !is_kept && !self.devices[save.device].has_unsendable(&save.key, &save.value) {
                 let name = &self.devices[save.device].id;
                 return Err(Violation::new(
                     "I3",
@@ -758,6 +827,7 @@ impl<'p> World<'p> {
             let detail = format!("{} {key}: has {:?}, should {:?}", device.id, fields(has), fields(should));
             return Err(Violation::new("I1", detail));
         }
+        device.check_files()?;
         for record in device.replica.conflicts() {
             let is_here = expected.contains_key(&record.key);
             let is_own = record.kind == keepwell_protocol::ParkKind::Rejected

@@ -20,7 +20,8 @@ const SEEDS_OF_DEFECT: u64 = 25;
 #[test]
 fn all_invariants_hold_over_stores_that_lose_their_power() {
     let faults = all_hold(SEEDS, REPEATED, Plan::with_stores);
-    for fault in Fault::ALL.iter().filter(|fault| fault.needs_stores()) {
+    let full = [Fault::DiskFull, Fault::ServerDiskFull];
+    for fault in Fault::ALL.iter().filter(|fault| fault.needs_stores()).chain(&full) {
         assert!(faults.contains_key(fault), "{} never happened", fault.word());
     }
 }
@@ -30,6 +31,8 @@ fn a_run_over_stores_is_the_run_in_memory() {
     for seed in 1_000..1_000 + COMPARED {
         let mut stored = Plan::with_stores(seed);
         stored.without.extend(Fault::ALL.iter().filter(|fault| fault.needs_stores()));
+        // How much room is left is another thing in a store.
+        stored.without.extend([Fault::DiskFull, Fault::ServerDiskFull]);
         let in_memory = Plan { stores: false, ..stored.clone() };
         assert_eq!(stored.play(), in_memory.play(), "seed {seed}");
     }
@@ -37,6 +40,11 @@ fn a_run_over_stores_is_the_run_in_memory() {
 
 #[test]
 fn each_mistake_that_only_a_store_shows_breaks_an_invariant() {
-    let plan = |defect: &StoreDefect| Plan { store_defect: Some(*defect), ..Plan::with_stores(0) };
+    let plan = |defect: &StoreDefect| {
+        let mut plan = Plan { store_defect: Some(*defect), ..Plan::with_stores(0) };
+        // As it was when these were sought.
+        plan.without.extend(Fault::later_than(2));
+        plan
+    };
     all_break(&StoreDefect::ALL.iter().map(plan).collect::<Vec<_>>(), SEEDS_OF_DEFECT);
 }

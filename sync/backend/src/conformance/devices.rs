@@ -29,6 +29,7 @@ cases![
     an_upload_goes_on_where_it_ended,
     a_blob_with_another_hash_is_dropped,
     a_blob_is_not_betrayed_by_its_hash,
+    what_is_not_written_needs_no_blob,
     a_large_attachment_travels_apart_or_not_at_all,
     what_the_archive_refers_to_stays,
     forgotten_uploads_go,
@@ -309,6 +310,19 @@ fn a_blob_is_not_betrayed_by_its_hash(backend: &dyn Backend) {
     upload(&curious, b"secret");
     assert_eq!(brief(&curious.push_one(create)), "applied 1");
     assert_eq!(backend.blob(&curious.device, &new.sha256, 0, 6).expect("bytes"), b"secret");
+}
+
+fn what_is_not_written_needs_no_blob(backend: &dyn Backend) {
+    let mut writer = tablet(backend, "d1", "u1", &["Patient/1", "Patient/2"]);
+    backend.put(&with_photo("1", b"seen"), NOON).expect("written");
+    backend.put(&patient("2"), NOON).expect("written");
+    backend.put(&with_photo("2", b"theirs"), NOON).expect("written");
+    let old = writer.update(1, &with_photo("2", b"mine"));
+    assert_eq!(brief(&writer.push_one(old)), "conflict 2 in");
+    // The device may not have what it could read.
+    backend.revoke(&writer.user, &scope("Patient/1")).expect("revoked");
+    let lost = writer.update(1, &with_photo("1", b"seen"));
+    assert_eq!(brief(&writer.push_one(lost)), "parked NoGrant -");
 }
 
 fn a_large_attachment_travels_apart_or_not_at_all(backend: &dyn Backend) {

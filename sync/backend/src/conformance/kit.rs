@@ -182,7 +182,8 @@ impl Tablet<'_> {
     }
 
     pub(super) fn head(&self, ack: u64) -> PushHead {
-        PushHead { v: 1, incarnation: self.incarnation, epoch: None, ack: sequence(ack) }
+        let epoch = Some(self.backend.horizon().expect("a horizon").epoch);
+        PushHead { v: 1, incarnation: self.incarnation, epoch, ack: sequence(ack) }
     }
 
     pub(super) fn try_push(&self, ack: u64, mutations: &[Frozen]) -> Result<Pushed, Error> {

@@ -323,13 +323,17 @@ fn bases_of_another_epoch_are_refused(backend: &dyn Backend) {
     backend.grant(&tablet.user, &scope("Patient/1"), Access::Write).expect("granted");
     let create = tablet.create(&flag("f", "1", "one"));
     let mut head = tablet.head(0);
-    head.epoch = Some(backend.horizon().expect("a horizon").epoch);
     backend.new_epoch(Epoch::new(99)).expect("another history");
     let refused = backend.push(&tablet.device, &head, std::slice::from_ref(&create), NOON);
     assert_eq!(refusal(refused), Refusal::Resync(ResyncReason::Epoch));
     head.epoch = Some(Epoch::new(99));
     let pushed = backend.push(&tablet.device, &head, &[create], NOON).expect("decided");
     assert_eq!(pushed.head.last_seq, sequence(1));
+    // A base of an epoch that is not named may be of any.
+    head.epoch = None;
+    let update = tablet.update(1, &flag("f", "1", "two"));
+    let refused = backend.push(&tablet.device, &head, &[update], NOON);
+    assert_eq!(refusal(refused), Refusal::Resync(ResyncReason::Epoch));
 }
 
 fn how_edits_were_joined_is_written_down_once_and_for_no_device(backend: &dyn Backend) {
