@@ -40,6 +40,10 @@ figures:
 fuzz SEED CALLS:
     KEEPWELL_FUZZ_SEED={{SEED}} KEEPWELL_FUZZ_CALLS={{CALLS}} cargo test --locked --package keepwell-capi --test programs any_sequence
 
+# Texts that reach more and more of what the C ABI parses, for so many seconds
+fuzz-texts SECONDS:
+    bindings/c/fuzz {{SECONDS}}
+
 # The sync simulator over many seeds
 simulate SEEDS *ARGS:
     cargo run --release --locked --package keepwell-simulator -- --seeds {{SEEDS}} {{ARGS}}

@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
     KeepwellStore store;
     KeepwellSession session;
     KeepwellError error = {0};
-    if (argc < 3) {
+    if (argc < 3 || getenv("KEEPWELL_PASSCODE") == NULL) {
         fprintf(stderr, "usage: KEEPWELL_PASSCODE=... %s STORE FILE...\n", argv[0]);
         return 2;
     }
@@ -51,7 +51,7 @@ int main(int argc, char **argv) {
         KeepwellBuffer report;
         if (keepwell_import_file(session, text(argv[file]), KEEPWELL_IMPORT_SKIP, progress, argv[file], &report,
                                  &error) != 0) {
-            return fail("importing", &error);
+            return fail(argv[file], &error);
         }
         printf("\n%.*s\n", (int)report.length, report.data);
         keepwell_buffer_free(&report);
