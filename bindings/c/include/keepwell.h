@@ -751,7 +751,11 @@ int32_t keepwell_sync_install_pins(KeepwellSync sync,
 
 // Sends what waits and fetches what is new; blocks until there is nothing more, or the server cannot be reached: then
 // "problem" of the report is the code. `progress` is told the edits and resources dealt with, and may end the round;
-// so may `keepwell_sync_cancel`. Gives the report, a JSON object: what was done since the handle was opened.
+// so may `keepwell_sync_cancel`. Gives the report, a JSON object of what was done since the handle was opened: "applied"
+// (edits that became versions on the server), "stored" (resources that came), "rows" (what the server told in all),
+// "merged", "lost" and of these "rejected" and "parked", "kept" (edits that would have made a resource of no scope: it is
+// on this device only), "purged" (resources in no scope of this device any more), "requests", "sentBytes",
+// "receivedBytes" and "problem" (a code or null).
 //
 // Code 423: the server ordered the store to be wiped, and it is gone. 424: it must meet its server before it can be
 // unlocked again.
@@ -854,8 +858,10 @@ int32_t keepwell_sync_set_local_types(KeepwellSync sync,
 int32_t keepwell_sync_free(KeepwellSync sync);
 
 // Imports a file of Bundles or NDJSON, as it is or compressed with gzip or zstd. An import that was interrupted, by a
-// lock or by `progress` for two, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
-// created, updated, unchanged, refused, resumed and refusals.
+// lock or by `progress` for two, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a
+// JSON object: "created", "updated", "unchanged", "refused", "resumed" (stored by an earlier run), "refusals" (the first
+// thousand, with "record" and "code") and "linksKept" (`urn:uuid:` links between entries that stayed as they were, for
+// want of `KEEPWELL_IMPORT_REWRITE_REFERENCES`).
 //
 // # Safety
 // `path` is as it says; `progress` may be called with `context` during this call; `done` is null or points to memory

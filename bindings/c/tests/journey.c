@@ -191,6 +191,15 @@ static void records(KeepwellStore store, const char *directory, KeepwellText pas
     CHECK(keepwell_import(session, text("crowd"), all, 0, stop, NULL, NULL, NULL) == 119);
     free(crowd);
 
+    /* Links between entries that stay as they were are counted. */
+    const char *linked = "{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"entry\":["
+                         "{\"fullUrl\":\"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967\","
+                         "\"resource\":{\"resourceType\":\"Patient\",\"id\":\"linked\"}},"
+                         "{\"resource\":{\"resourceType\":\"Basic\",\"id\":\"links\",\"code\":{\"text\":\"x\"},\"subject\":"
+                         "{\"reference\":\"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967\"}}}]}";
+    OK(keepwell_import(session, text("linked"), text(linked), 0, NULL, NULL, &buffer, &error));
+    CHECK(holds(&buffer, "\"linksKept\":1"));
+
     /* A photo: 60,000 base64 characters in a Binary. */
     size_t photo = 60000;
     char *binary = malloc(photo + 128);

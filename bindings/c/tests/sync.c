@@ -220,6 +220,11 @@ int main(int argc, char **argv) {
     sync(&a);
     CHECK(keepwell_sync_set_local_types(a.sync, text("Nothing"), NULL) == 117);
     OK(keepwell_sync_set_local_types(a.sync, text("AuditEvent, Flag"), &error));
+    OK(keepwell_update(a.session, text("List"), text("l"),
+                       text("{\"resourceType\":\"List\",\"id\":\"l\",\"status\":\"current\",\"mode\":\"working\"}"),
+                       KEEPWELL_ABSENT, NULL, &error));
+    OK(keepwell_sync_run(a.sync, NULL, NULL, &buffer, &error));
+    CHECK(holds(&buffer, "\"kept\":1"));
     OK(keepwell_verify(a.session, &buffer, &error));
     CHECK(holds(&buffer, "\"sound\":true"));
 

@@ -39,6 +39,11 @@ fun patient(id: String, active: Boolean) = """{"resourceType":"Patient","id":"$i
 fun flag(word: String) =
     """{"resourceType":"Flag","id":"f","status":"active","code":{"text":"$word"},"subject":{"reference":"Patient/p1"}}"""
 
+const val LINKED = """{"resourceType":"Bundle","type":"collection","entry":[
+    {"fullUrl":"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967","resource":{"resourceType":"Patient","id":"linked"}},
+    {"resource":{"resourceType":"Basic","id":"links","code":{"text":"x"},
+    "subject":{"reference":"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967"}}}]}"""
+
 class MemoryKeychain : HostKeychain {
     val secrets = mutableMapOf<String, ByteArray>()
 
@@ -239,6 +244,7 @@ suspend fun records(folder: File, store: Store) {
         check(steps.size > 1 && report.created == 250L && report.refusals.single().record == 251L, "imported: $steps")
         check(session.importFile(lines.path, ImportOptions(skipRefused = true)).unchanged == 250L, "the same again")
         check(session.importText("again", patient("i0", true), ImportOptions(), Throwing()).unchanged == 1L, "a listener throws")
+        check(session.importText("linked", LINKED, ImportOptions()).linksKept == 1L, "a link stays as it was")
 
         val many = File(folder, "many.ndjson")
         many.writeText((0 until 100_000).joinToString("\n") { patient("m$it", true) })
@@ -346,6 +352,8 @@ suspend fun sync(folder: File, invitations: List<String>, pins: String) {
     syncOne.stop()
     syncTwo.stop()
     syncOne.cancel()
+    one.update("List", "l", """{"resourceType":"List","id":"l","status":"current","mode":"working"}""")
+    check(syncOne.round().kept == 1L, "of no scope")
     println("wipe")
     check(readln() == "ordered", "whoever runs this has ordered it")
     refused(423, Actor.OPERATOR) { syncTwo.round() }

@@ -208,7 +208,9 @@ class Session:
                     progress: Optional[Callable[[int], Any]] = None) -> "dict[str, Any]":
         """Imports NDJSON or Bundles, as they are or compressed; goes on where an interrupted import was.
 
-        ``progress`` is told the resources that are dealt with; what it raises ends the import.
+        ``progress`` is told the resources that are dealt with; what it raises ends the import. Gives created, updated,
+        unchanged, refused, resumed, refusals, linksKept: ``urn:uuid:`` links that ``rewrite_references`` would have led
+        to what was stored.
         """
         flags = skip | accept_invalid << 1 | rewrite_references << 2 | keep_bundles << 3
         return json.loads(c.reporting(progress, library.keepwell_import_file, self._handle, text(os.fspath(path)),

@@ -123,7 +123,9 @@ class Sync:
         call(library.keepwell_sync_set_token_provider, self._handle, made, None)
 
     def run(self, progress: Optional[Callable[[int], Any]] = None) -> "dict[str, Any]":
-        """Sends what waits and fetches what is new; the report's ``problem`` is a code where that did not succeed.
+        """Sends what waits and fetches what is new; the report's ``problem`` is a code where that did not succeed. Others
+        are applied, stored, rows, merged, lost, rejected, parked, kept (of no scope: on this device only), purged,
+        requests, sentBytes, receivedBytes.
 
         ``progress`` is told the edits and resources dealt with; what it raises ends the round.
         """

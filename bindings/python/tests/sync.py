@@ -130,6 +130,9 @@ def journey(a: Device, b: Device, pins: str) -> None:
     a.sync.set_local_types(["AuditEvent", "Flag"])
     assert a.sync.status()["localTypes"] == ["AuditEvent", "Flag"]
 
+    a.session.update({"resourceType": "List", "id": "l", "status": "current", "mode": "working"})
+    assert a.sync.run()["kept"] == 1
+
     print("ready to be wiped", flush=True)
     assert sys.stdin.readline() == "\n"
     fails(423, a.sync.run)

@@ -26,6 +26,11 @@ func patient(_ id: String, _ active: Bool) -> String {
     #"{"resourceType":"Patient","id":"\#(id)","active":\#(active)}"#
 }
 
+let linked = #"{"resourceType":"Bundle","type":"collection","entry":["#
+    + #"{"fullUrl":"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967","resource":{"resourceType":"Patient","id":"linked"}},"#
+    + #"{"resource":{"resourceType":"Basic","id":"links","code":{"text":"x"},"#
+    + #""subject":{"reference":"urn:uuid:9fa1e332-a3eb-52e2-d79a-62042a485967"}}}]}"#
+
 func flag(_ word: String) -> String {
     #"{"resourceType":"Flag","id":"f","status":"active","code":{"text":"\#(word)"},"subject":{"reference":"Patient/p1"}}"#
 }
@@ -285,6 +290,8 @@ func files(_ folder: String, _ session: Session) async throws {
     let again = try await session.importText(
         name: "again", data: patient("i0", true), options: ImportOptions(), progress: Throwing())
     try check(again.unchanged == 1, "a listener throws")
+    let links = try await session.importText(name: "linked", data: linked, options: ImportOptions())
+    try check(links.linksKept == 1, "a link stays as it was")
 
     let many = (0..<100_000).map { patient("m\($0)", true) + "\n" }.joined()
     try many.write(toFile: "\(folder)/many.ndjson", atomically: true, encoding: .utf8)
@@ -387,6 +394,9 @@ func synchronise(_ folder: String, _ invitations: [String], _ pins: String) asyn
     try await syncOne.stop()
     try await syncTwo.stop()
     syncOne.cancel()
+    let list = #"{"resourceType":"List","id":"l","status":"current","mode":"working"}"#
+    _ = try one.update(resourceType: "List", id: "l", body: list)
+    try check(try await syncOne.round().kept == 1, "of no scope")
     print("wipe")
     fflush(nil)
     try check(readLine() == "ordered", "whoever runs this has ordered it")

@@ -131,7 +131,11 @@ pub unsafe extern "C" fn keepwell_sync_install_pins(
 
 /// Sends what waits and fetches what is new; blocks until there is nothing more, or the server cannot be reached: then
 /// "problem" of the report is the code. `progress` is told the edits and resources dealt with, and may end the round;
-/// so may `keepwell_sync_cancel`. Gives the report, a JSON object: what was done since the handle was opened.
+/// so may `keepwell_sync_cancel`. Gives the report, a JSON object of what was done since the handle was opened: "applied"
+/// (edits that became versions on the server), "stored" (resources that came), "rows" (what the server told in all),
+/// "merged", "lost" and of these "rejected" and "parked", "kept" (edits that would have made a resource of no scope: it is
+/// on this device only), "purged" (resources in no scope of this device any more), "requests", "sentBytes",
+/// "receivedBytes" and "problem" (a code or null).
 ///
 /// Code 423: the server ordered the store to be wiped, and it is gone. 424: it must meet its server before it can be
 /// unlocked again.

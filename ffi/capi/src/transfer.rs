@@ -58,14 +58,17 @@ fn report(done: &ImportReport) -> Vec<u8> {
         "refused": done.refused,
         "resumed": done.resumed,
         "refusals": refusals,
+        "linksKept": done.links_kept,
     })
     .to_string()
     .into_bytes()
 }
 
 /// Imports a file of Bundles or NDJSON, as it is or compressed with gzip or zstd. An import that was interrupted, by a
-/// lock or by `progress` for two, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a JSON object with
-/// created, updated, unchanged, refused, resumed and refusals.
+/// lock or by `progress` for two, goes on where it was when it is called again. `flags`: `KEEPWELL_IMPORT_...`. Gives a
+/// JSON object: "created", "updated", "unchanged", "refused", "resumed" (stored by an earlier run), "refusals" (the first
+/// thousand, with "record" and "code") and "linksKept" (`urn:uuid:` links between entries that stayed as they were, for
+/// want of `KEEPWELL_IMPORT_REWRITE_REFERENCES`).
 ///
 /// # Safety
 /// `path` is as it says; `progress` may be called with `context` during this call; `done` is null or points to memory

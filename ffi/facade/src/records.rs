@@ -135,6 +135,8 @@ pub struct ImportReport {
     pub refused: i64,
     /// The first thousand of them.
     pub refusals: Vec<Refusal>,
+    /// `urn:uuid:` links between entries that stayed as they were, for want of [`ImportOptions::rewrite_references`].
+    pub links_kept: i64,
 }
 
 impl From<keepwell_store::ImportReport> for ImportReport {
@@ -150,6 +152,7 @@ impl From<keepwell_store::ImportReport> for ImportReport {
             resumed: count(report.resumed),
             refused: count(report.refused),
             refusals: report.refusals.iter().map(refusal).collect(),
+            links_kept: count(report.links_kept),
         }
     }
 }
