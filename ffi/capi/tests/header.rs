@@ -28,6 +28,26 @@ fn the_header_is_what_cbindgen_writes() {
     );
 }
 
+/// The functions of the header.
+fn promised() -> BTreeSet<String> {
+    let header = std::fs::read_to_string(header()).unwrap();
+    let promised: BTreeSet<String> = header
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("keepwell_") && header.contains(&format!("{word}(")))
+        .map(str::to_owned)
+        .collect();
+    assert!(promised.len() > 30, "{promised:?}");
+    promised
+}
+
+#[test]
+fn the_face_in_cpp_has_everything_that_the_header_has() {
+    let face = std::fs::read_to_string(header().with_extension("hpp")).unwrap();
+    let used: BTreeSet<_> = face.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+    let missing: Vec<_> = promised().into_iter().filter(|name| !used.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// A host that has an SQLite of its own must not meet ours.
 #[cfg(target_os = "linux")]
 #[test]
@@ -41,12 +61,5 @@ fn the_library_shows_its_own_functions_and_nothing_else() {
         .filter_map(|line| line.split_whitespace().last())
         .map(str::to_owned)
         .collect();
-    let header = std::fs::read_to_string(header()).unwrap();
-    let promised: BTreeSet<String> = header
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .filter(|word| word.starts_with("keepwell_") && header.contains(&format!("{word}(")))
-        .map(str::to_owned)
-        .collect();
-    assert!(promised.len() > 30, "{promised:?}");
-    assert_eq!(shown, promised);
+    assert_eq!(shown, promised());
 }

@@ -49,18 +49,26 @@ fn c_programs_find_the_installed_library() {
                 .args(["--cflags", "--libs", "keepwell >= 0.1"])
                 .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")),
         );
-        let program = scratch.path().join("quick_start");
-        succeeds(
-            Command::new("gcc")
-                .arg(examples.join("quick_start.c"))
-                .args(flags.split_whitespace())
-                .arg("-o")
-                .arg(&program),
-        );
-        let mut program = Command::new(program);
-        finds_a_patient(program.env("LD_LIBRARY_PATH", prefix.join("lib")), &scratch.path().join("one"));
+        for (compiler, source) in [("gcc", "quick_start.c"), ("g++", "quick_start.cpp")] {
+            if !is_there(compiler, &["--version"]) {
+                continue;
+            }
+            let program = scratch.path().join(format!("{source}.out"));
+            succeeds(
+                Command::new(compiler)
+                    .arg(examples.join(source))
+                    .args(flags.split_whitespace())
+                    .arg("-o")
+                    .arg(&program),
+            );
+            let mut program = Command::new(program);
+            finds_a_patient(
+                program.env("LD_LIBRARY_PATH", prefix.join("lib")),
+                &scratch.path().join(compiler),
+            );
+        }
     }
-    if is_there("cmake", &["--version"]) {
+    if is_there("cmake", &["--version"]) && is_there("c++", &["--version"]) {
         let build = scratch.path().join("build");
         succeeds(
             Command::new("cmake")
@@ -71,7 +79,9 @@ fn c_programs_find_the_installed_library() {
                 .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())),
         );
         succeeds(Command::new("cmake").arg("--build").arg(&build));
-        finds_a_patient(&mut Command::new(build.join("quick_start")), &scratch.path().join("two"));
+        for program in ["quick_start", "quick_start_cpp"] {
+            finds_a_patient(&mut Command::new(build.join(program)), &scratch.path().join(program));
+        }
         let records = scratch.path().join("records.ndjson");
         std::fs::write(&records, r#"{"resourceType":"Patient","id":"a"}"#).unwrap();
         let mut importer = Command::new(build.join("importer"));
