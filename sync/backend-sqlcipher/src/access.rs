@@ -59,10 +59,23 @@ impl SqlTenant<'_, '_, '_> {
         run(
             self.connection(),
             "-- put_grant
-             INSERT OR REPLACE INTO server_grant (user, scope, generation, access) VALUES (?1, ?2, ?3, ?4)",
+             INSERT OR REPLACE INTO server_grant (user, scope, generation, access, changed)
+             VALUES (?1, ?2, ?3, ?4, (SELECT 1 + coalesce(max(changed), 0) FROM server_grant))",
             params![user.as_str(), scope, number(generation.get()), access.map(code)],
         )
         .map(|_| ())
+    }
+
+    pub(crate) fn grants_since(&mut self, after: u64) -> Result<(u64, Vec<Id>)> {
+        let changed = "-- grants_changed\nSELECT coalesce(max(changed), 0) FROM server_grant";
+        let changed: Vec<i64> = collect(self.connection(), changed, [], |row| row.get(0).map_err(failed))?;
+        let users = collect(
+            self.connection(),
+            "-- grants_since\nSELECT DISTINCT user FROM server_grant WHERE changed > ?1 ORDER BY user",
+            [i64::try_from(after).unwrap_or(i64::MAX)],
+            |row| id(&row.get::<_, String>(0).map_err(failed)?),
+        )?;
+        Ok((changed.first().map_or(0, |changed| changed.unsigned_abs()), users))
     }
 
     pub(crate) fn reasons_of(&mut self, user: &Id, scope: &Scope) -> Result<Vec<(Source, Access)>> {

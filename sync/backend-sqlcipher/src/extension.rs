@@ -39,6 +39,11 @@ impl Extension for ServerExtension {
                 name: "archive closed",
                 sql: include_str!("../migrations/0006_archive_closed.sql"),
             },
+            Migration {
+                number: 7,
+                name: "grant changed",
+                sql: include_str!("../migrations/0007_grant_changed.sql"),
+            },
         ];
         MIGRATIONS
     }

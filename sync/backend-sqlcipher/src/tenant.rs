@@ -287,6 +287,10 @@ impl Tenant for SqlTenant<'_, '_, '_> {
         self.put_grant(user, scope, generation, access)
     }
 
+    fn changed_grants(&mut self, after: u64) -> Result<(u64, Vec<Id>)> {
+        self.grants_since(after)
+    }
+
     fn reasons(&mut self, user: &Id, scope: &Scope) -> Result<Vec<(Source, Access)>> {
         self.reasons_of(user, scope)
     }

@@ -242,7 +242,7 @@ fn a_tenant_is_what_it_was_after_a_restart() {
     assert_eq!(after, before);
     // A store that was locked meanwhile is opened with its keychain.
     clinic.store().lock().expect("locked");
-    assert_eq!(clinic.news(Position::ZERO).expect("news").clock.get(), 1);
+    assert_eq!(clinic.news(Position::ZERO, 0).expect("news").clock.get(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Access: which scopes a user holds, in which generation, and why.
 
-use keepwell_protocol::{Generation, Position, Scope};
+use keepwell_protocol::{Generation, Id, Position, Scope};
 
 /// What a user may do in a scope.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -22,13 +22,17 @@ pub struct Held {
     pub access: Access,
 }
 
-/// What is new since a position.
+/// What is new since a position and a change of grants.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct News {
     /// The newest position.
     pub clock: Position,
     /// Scopes with rows since; none when that is more than [`NEWS_POSITIONS_MAX`] ago.
     pub scopes: Option<Vec<Scope>>,
+    /// How often grants have changed in all.
+    pub grants: u64,
+    /// Users whose grants have changed since, in order.
+    pub users: Vec<Id>,
 }
 
 /// Positions that [`News`] looks back.

@@ -84,8 +84,8 @@ pub trait Backend: Send + Sync {
     /// Calls `observer` after each commit from now on.
     fn observe(&self, observer: Arc<Observer>);
 
-    /// What is new since a position.
-    fn news(&self, after: Position) -> Result<News>;
+    /// What is new since a position, and since grants had changed so often.
+    fn news(&self, after: Position, grants: u64) -> Result<News>;
 
     /// The size of a blob that the device may read.
     fn blob_size(&self, device: &Id, blob: &Hash) -> Result<u64>;

@@ -43,6 +43,8 @@ struct State {
     archive: Vec<Archived>,
     /// Generation, and access if there is some.
     grants: BTreeMap<Id, BTreeMap<Scope, (Generation, Option<Access>)>>,
+    /// Whose grants changed, one after the other.
+    changed_grants: Vec<Id>,
     reasons: BTreeMap<(Id, Scope), BTreeMap<Source, Access>>,
     /// The Group that a CareTeam cares for, and its users.
     teams: BTreeMap<Id, (Id, Vec<Id>)>,
@@ -84,6 +86,7 @@ impl MemoryBackend {
             streams: BTreeMap::new(),
             archive: Vec::new(),
             grants: BTreeMap::new(),
+            changed_grants: Vec::new(),
             reasons: BTreeMap::new(),
             teams: BTreeMap::new(),
             cohorts: BTreeMap::new(),
@@ -376,7 +379,15 @@ impl Tenant for State {
         access: Option<Access>,
     ) -> Result<()> {
         self.grants.entry(user.clone()).or_default().insert(scope.clone(), (generation, access));
+        self.changed_grants.push(user.clone());
         Ok(())
+    }
+
+    fn changed_grants(&mut self, after: u64) -> Result<(u64, Vec<Id>)> {
+        let since =
+            self.changed_grants.get(usize::try_from(after).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let users: BTreeSet<Id> = since.iter().cloned().collect();
+        Ok((self.changed_grants.len() as u64, users.into_iter().collect()))
     }
 
     fn reasons(&mut self, user: &Id, scope: &Scope) -> Result<Vec<(Source, Access)>> {

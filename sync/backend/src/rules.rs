@@ -119,15 +119,16 @@ impl<S: Storage> Backend for S {
         Storage::observe(self, observer);
     }
 
-    fn news(&self, after: Position) -> Result<News> {
+    fn news(&self, after: Position, grants: u64) -> Result<News> {
         self.read(None, Act::Administer, |tenant| {
             let clock = tenant.horizon()?.clock;
+            let (grants, users) = tenant.changed_grants(grants)?;
             if clock.get().saturating_sub(after.get()) > NEWS_POSITIONS_MAX {
-                return Ok(News { clock, scopes: None });
+                return Ok(News { clock, scopes: None, grants, users });
             }
             let scopes: BTreeSet<Scope> =
                 tenant.rows_between(after, clock)?.into_iter().map(|row| row.scope).collect();
-            Ok(News { clock, scopes: Some(scopes.into_iter().collect()) })
+            Ok(News { clock, scopes: Some(scopes.into_iter().collect()), grants, users })
         })
     }
 

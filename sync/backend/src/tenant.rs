@@ -299,6 +299,9 @@ pub trait Tenant {
         generation: Generation,
         access: Option<Access>,
     ) -> Result<()>;
+    /// How often [`Self::set_access`] was called in all, and for which users since it had been called `after` times, in
+    /// order.
+    fn changed_grants(&mut self, after: u64) -> Result<(u64, Vec<Id>)>;
     /// The reasons that a user has for a scope, with what each gives.
     fn reasons(&mut self, user: &Id, scope: &Scope) -> Result<Vec<(Source, Access)>>;
     /// Keeps a reason, or takes it away.

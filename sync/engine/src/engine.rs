@@ -191,12 +191,15 @@ impl Engine {
             Event::Tick | Event::Edited => {}
             Event::Fetch(wanted) => self.blobs.want(wanted, turn)?,
             Event::Hint(hint) => {
-                if turn.state.position < Some(hint.clock) || turn.state.epoch != Some(hint.epoch) {
+                let is_behind =
+                    turn.state.position < Some(hint.clock) || turn.state.epoch != Some(hint.epoch);
+                if is_behind || hint.grants {
                     // Few hold a patient or a user, and they wait for it.
                     let is_for_few = !hint.scopes.is_empty()
                         && hint.scopes.iter().all(|scope| matches!(scope.kind(), "Patient" | "user"));
                     let is_own = self.own.is_some_and(|(of, upto)| of == hint.epoch && upto >= hint.clock);
                     let pause_ms = match (is_own, is_for_few) {
+                        _ if hint.grants => 0,
                         (true, _) => OWN_MS,
                         (false, true) => 0,
                         (false, false) => (turn.random)() % HINT_MS_MAX,

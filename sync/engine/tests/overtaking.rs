@@ -201,7 +201,9 @@ fn a_hint_of_nothing_but_own_writes_waits_for_others_like_it() {
     device.tell(Event::Edited);
     device.page(None, Vec::new(), 3, 0, false, Vec::new());
     device.outcome(1, Outcome::Applied { version: version(1), position: position(4) });
-    let hint = |clock| Event::Hint(Hint { epoch: EPOCH, clock: position(clock), scopes: vec![scope()] });
+    let hint = |clock| {
+        Event::Hint(Hint { epoch: EPOCH, clock: position(clock), scopes: vec![scope()], grants: false })
+    };
     device.tell(hint(4));
     assert!(device.pull.is_none(), "nobody waits for it");
     device.tell(Event::Tick);

@@ -22,6 +22,9 @@ pub struct Hint {
     /// Scopes of this device with news; none in a heartbeat or when there are too many to name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<Scope>,
+    /// What the user may reach has changed, which moves no clock: the device pulls to learn it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grants: bool,
 }
 
 impl Document for Hint {

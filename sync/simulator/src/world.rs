@@ -386,6 +386,7 @@ impl<'p> World<'p> {
                 epoch: horizon.epoch,
                 clock: horizon.clock,
                 scopes: Vec::new(),
+                grants: false,
             }),
         };
         self.tell(device, event)

@@ -24,6 +24,7 @@ cases![
     a_lease_is_counted_from_now,
     records_of_a_park_are_kept_once,
     news_names_the_scopes_of_what_happened,
+    news_names_the_users_whose_grants_changed,
     observers_hear_of_commits,
     a_blob_comes_in_chunks_and_goes_to_readers,
     an_upload_goes_on_where_it_ended,
@@ -196,14 +197,30 @@ fn records_of_a_park_are_kept_once(backend: &dyn Backend) {
 }
 
 fn news_names_the_scopes_of_what_happened(backend: &dyn Backend) {
-    let nothing = backend.news(position(0)).expect("news");
+    let nothing = backend.news(position(0), 0).expect("news");
     assert_eq!((nothing.clock, nothing.scopes), (position(0), Some(vec![])));
     backend.put(&flag("a", "1", "one"), NOON).expect("written");
     backend.put(&flag("b", "2", "one"), NOON).expect("written");
-    let all = backend.news(position(0)).expect("news");
+    let all = backend.news(position(0), 0).expect("news");
     assert_eq!((all.clock, all.scopes), (position(2), Some(vec![scope("Patient/1"), scope("Patient/2")])));
-    assert_eq!(backend.news(position(1)).expect("news").scopes, Some(vec![scope("Patient/2")]));
-    assert_eq!(backend.news(position(9)).expect("news").scopes, Some(vec![]));
+    assert_eq!(backend.news(position(1), 0).expect("news").scopes, Some(vec![scope("Patient/2")]));
+    assert_eq!(backend.news(position(9), 0).expect("news").scopes, Some(vec![]));
+}
+
+fn news_names_the_users_whose_grants_changed(backend: &dyn Backend) {
+    let tablet = tablet(backend, "d1", "u1", &["Patient/1"]);
+    let before = backend.news(position(0), 0).expect("news");
+    assert_eq!(before.users, std::slice::from_ref(&tablet.user));
+    backend.put(&flag("a", "1", "one"), NOON).expect("written");
+    assert_eq!(backend.news(position(0), before.grants).expect("news").users, []);
+    backend.grant(&id("u3"), &scope("Patient/1"), Access::Read).expect("granted");
+    backend.grant(&id("u2"), &scope("Patient/1"), Access::Read).expect("granted");
+    backend.revoke(&tablet.user, &scope("Patient/1")).expect("revoked");
+    let after = backend.news(position(1), before.grants).expect("news");
+    assert_eq!((after.clock, after.scopes), (position(1), Some(vec![])), "a grant moves no clock");
+    assert_eq!(after.users, [tablet.user, id("u2"), id("u3")]);
+    assert_eq!(backend.news(position(1), after.grants - 1).expect("news").users.len(), 1);
+    assert_eq!(backend.news(position(1), u64::MAX).expect("news").grants, after.grants);
 }
 
 fn observers_hear_of_commits(backend: &dyn Backend) {

@@ -337,8 +337,14 @@ pub(crate) fn digest_reply() -> DigestReply {
 }
 
 pub(crate) fn hints() -> Vec<Hint> {
-    let hint = Hint { epoch: EPOCH, clock: position(184_906), scopes: vec!["Patient/p1".parse().unwrap()] };
-    vec![hint.clone(), Hint { scopes: vec![], ..hint }]
+    let hint = Hint {
+        epoch: EPOCH,
+        clock: position(184_906),
+        scopes: vec!["Patient/p1".parse().unwrap()],
+        grants: false,
+    };
+    let heartbeat = Hint { scopes: vec![], ..hint.clone() };
+    vec![hint, heartbeat.clone(), Hint { grants: true, ..heartbeat }]
 }
 
 pub(crate) fn blob() -> Blob {

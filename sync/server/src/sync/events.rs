@@ -56,10 +56,18 @@ async fn known(shared: &Arc<Shared>, device: &Id) -> Result<Known, Refused> {
     let done = shared.work(move |shared| {
         let device = shared.backend.admit(&device)?;
         let horizon = shared.backend.horizon()?;
-        let interest = Interest::new(shared.backend.grants(&device.user)?);
+        let held = shared.backend.grants(&device.user)?;
+        let interest = Interest::new(device.user, held);
         Ok(Known { epoch: horizon.epoch, clock: horizon.clock, interest })
     });
     done.await?
+}
+
+/// What a hint is about; nothing in a heartbeat.
+#[derive(Default)]
+struct Heard {
+    scopes: Vec<Scope>,
+    grants: bool,
 }
 
 struct Stream {
@@ -73,44 +81,45 @@ impl Stream {
     async fn run(mut self, shared: Arc<Shared>) {
         let _here = Present::new(&shared.metrics.streams);
         let mut next = Instant::now();
-        let mut scopes = Vec::new();
         // The first hint is the answer to "what did I miss".
+        let mut heard = Heard::default();
         loop {
-            if !self.send(std::mem::take(&mut scopes)) {
+            if !self.send(heard) {
                 return;
             }
             next = next.max(Instant::now()) + HEARTBEAT;
             match self.something(&shared, next).await {
-                Some(named) => scopes = named,
+                Some(something) => heard = something,
                 None => return,
             }
         }
     }
 
-    /// The scopes of the next hint; none for a heartbeat. `None` if the stream is over.
-    async fn something(&mut self, shared: &Arc<Shared>, heartbeat: Instant) -> Option<Vec<Scope>> {
+    /// What the next hint is about. `None` if the stream is over.
+    async fn something(&mut self, shared: &Arc<Shared>, heartbeat: Instant) -> Option<Heard> {
         loop {
             let news = tokio::select! {
                 news = timeout_at(heartbeat, self.news.recv()) => news,
                 () = self.sender.closed() => return None,
                 () = shared.stops() => return None,
             };
-            let Ok(news) = news else { return Some(Vec::new()) };
+            let Ok(news) = news else { return Some(Heard::default()) };
             match news {
                 Ok(News::Rows(clock, scopes)) => {
                     self.known.clock = clock;
                     let Some(own) = self.known.interest.among(scopes.as_deref()) else { continue };
-                    if own.is_empty() {
-                        // Grants may have changed, and the history itself.
-                        self.known = known(shared, &self.device).await.ok()?;
-                    }
-                    return Some(own);
+                    return Some(Heard { scopes: own, grants: false });
                 }
+                Ok(News::Grants(users)) if self.known.interest.is_of(&users) => {
+                    self.known = known(shared, &self.device).await.ok()?;
+                    return Some(Heard { grants: true, ..Heard::default() });
+                }
+                Ok(News::Grants(_)) => {}
                 Ok(News::Locked(device)) if device == self.device => return None,
                 Ok(News::Locked(_)) => {}
                 Err(RecvError::Lagged(_)) => {
                     self.known = known(shared, &self.device).await.ok()?;
-                    return Some(Vec::new());
+                    return Some(Heard { grants: true, ..Heard::default() });
                 }
                 Err(RecvError::Closed) => return None,
             }
@@ -118,11 +127,11 @@ impl Stream {
     }
 
     /// Sends a hint; false if the device has gone or does not read.
-    fn send(&self, mut scopes: Vec<Scope>) -> bool {
+    fn send(&self, Heard { mut scopes, grants }: Heard) -> bool {
         if scopes.len() > HINT_SCOPES_MAX {
             scopes.clear();
         }
-        let hint = to_bytes(&Hint { epoch: self.known.epoch, clock: self.known.clock, scopes });
+        let hint = to_bytes(&Hint { epoch: self.known.epoch, clock: self.known.clock, scopes, grants });
         let event = [b"data: ".as_slice(), &hint, b"\n"].concat();
         self.sender.try_send(Ok(Bytes::from(event))).is_ok()
     }

@@ -19,6 +19,8 @@ const BEHIND_MAX: usize = 64;
 pub(super) enum News {
     /// Rows of these scopes, in order; `None` for too many to name.
     Rows(Position, Option<Arc<[Scope]>>),
+    /// What these users hold has changed, in order.
+    Grants(Arc<[Id]>),
     /// This device may no longer sync.
     Locked(Id),
 }
@@ -27,7 +29,13 @@ pub(super) enum News {
 pub(crate) struct Hub {
     committed: Arc<Notify>,
     news: broadcast::Sender<News>,
-    seen: Mutex<Position>,
+    seen: Mutex<Seen>,
+}
+
+/// What is no news any more.
+struct Seen {
+    clock: Position,
+    grants: u64,
 }
 
 impl Hub {
@@ -36,8 +44,10 @@ impl Hub {
         let committed = Arc::new(Notify::new());
         let told = committed.clone();
         backend.observe(Arc::new(move || told.notify_one()));
-        let clock = backend.horizon().map_or(Position::ZERO, |horizon| horizon.clock);
-        Self { committed, news: broadcast::channel(BEHIND_MAX).0, seen: Mutex::new(clock) }
+        let now = backend.news(Position::ZERO, u64::MAX);
+        let seen = now.map_or((Position::ZERO, 0), |now| (now.clock, now.grants));
+        let seen = Mutex::new(Seen { clock: seen.0, grants: seen.1 });
+        Self { committed, news: broadcast::channel(BEHIND_MAX).0, seen }
     }
 
     /// Everything that is news from now on.
@@ -73,36 +83,47 @@ impl Hub {
             return;
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(news) = backend.news(*seen) else { return };
-        *seen = news.clock;
+        let Ok(news) = backend.news(seen.clock, seen.grants) else { return };
+        let has_rows = news.clock != seen.clock;
+        *seen = Seen { clock: news.clock, grants: news.grants };
         let scopes = news.scopes.map(|mut scopes| {
             scopes.sort_unstable();
             Arc::from(scopes)
         });
-        let _ = self.news.send(News::Rows(news.clock, scopes));
+        if has_rows {
+            let _ = self.news.send(News::Rows(news.clock, scopes));
+        }
+        if !news.users.is_empty() {
+            let _ = self.news.send(News::Grants(news.users.into()));
+        }
     }
 }
 
-/// The scopes of a device's user, in order.
+/// Whose news a device wants.
 #[derive(Debug, Clone)]
-pub(super) struct Interest(Arc<[Scope]>);
+pub(super) struct Interest {
+    user: Id,
+    /// What the user holds, in order.
+    scopes: Arc<[Scope]>,
+}
 
 impl Interest {
-    pub(super) fn new(held: Vec<Held>) -> Self {
+    pub(super) fn new(user: Id, held: Vec<Held>) -> Self {
         let mut scopes: Vec<Scope> = held.into_iter().map(|held| held.scope).collect();
         scopes.sort_unstable();
-        Self(scopes.into())
+        Self { user, scopes: scopes.into() }
     }
 
-    /// Whether rows of `scopes` are of interest, and which. A commit without rows may have changed what is granted.
+    /// Whether rows of `scopes` are of interest, and which; none for all that there may be.
     pub(super) fn among(&self, scopes: Option<&[Scope]>) -> Option<Vec<Scope>> {
-        match scopes {
-            None | Some([]) => Some(Vec::new()),
-            Some(scopes) => {
-                let own: Vec<Scope> =
-                    scopes.iter().filter(|scope| self.0.binary_search(scope).is_ok()).cloned().collect();
-                (!own.is_empty()).then_some(own)
-            }
-        }
+        let Some(scopes) = scopes else { return Some(Vec::new()) };
+        let held = |scope: &&Scope| self.scopes.binary_search(scope).is_ok();
+        let own: Vec<Scope> = scopes.iter().filter(held).cloned().collect();
+        (!own.is_empty()).then_some(own)
+    }
+
+    /// Whether the user is one of `users`.
+    pub(super) fn is_of(&self, users: &[Id]) -> bool {
+        users.binary_search(&self.user).is_ok()
     }
 }

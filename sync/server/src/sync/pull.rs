@@ -114,7 +114,8 @@ fn interest(shared: &Shared, asked: &Asked) -> Option<Interest> {
         return None;
     }
     let device = shared.backend.admit(&asked.device).ok()?;
-    shared.backend.grants(&device.user).ok().map(Interest::new)
+    let held = shared.backend.grants(&device.user).ok()?;
+    Some(Interest::new(device.user, held))
 }
 
 struct PageWriter<'p> {
@@ -212,6 +213,7 @@ async fn something(
         };
         match news {
             Ok(News::Rows(_, scopes)) if interest.among(scopes.as_deref()).is_none() => {}
+            Ok(News::Grants(users)) if !interest.is_of(&users) => {}
             Ok(News::Locked(locked)) if locked != *device => {}
             _ => return,
         }

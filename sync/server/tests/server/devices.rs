@@ -343,6 +343,19 @@ fn events_name_the_scopes_of_a_devices_user_and_no_others() {
         .body(Bytes::from(FLAG.replace("f1", "c")));
     assert_eq!(world.ask(&world.http(&world.stranger()), request.unwrap()).status, 201);
     until(&mut seen, "\"scopes\":[\"Patient/p1\"]");
+    // So are scopes that come and go, which move no clock.
+    for change in 0..2 {
+        seen.clear();
+        match change {
+            0 => device.grant("Patient/p3"),
+            _ => world
+                .server
+                .operator()
+                .revoke_grant(&"ada".parse().unwrap(), &"Patient/p3".parse().unwrap())
+                .unwrap(),
+        }
+        until(&mut seen, "\"grants\":true");
+    }
     // Locked out, its stream ends.
     world.server.operator().revoke(&device.id).unwrap();
     until(&mut seen, "\r\n0\r\n\r\n");
