@@ -5,6 +5,7 @@
 
 mod idle;
 mod line;
+mod patient;
 mod pushes;
 
 use std::fs;
@@ -48,6 +49,8 @@ const MERGES: usize = 200;
 const MERGE_ROUNDS: usize = 50;
 /// Bytes of the resources that are merged alone.
 const MERGE_BYTES: RangeInclusive<usize> = 1_400..=1_600;
+/// Connections that wait for a change of the patient they hold.
+const FAN_OUT: usize = 1_000;
 /// How long a change may take at the most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -93,7 +96,7 @@ pub(crate) fn sync(out: Output, args: &BenchSyncArgs) -> Result<()> {
 }
 
 fn measure(args: &BenchSyncArgs, place: &Path) -> Result<Value> {
-    let bar = progress::bar("measuring", Some(8));
+    let bar = progress::bar("measuring", Some(9));
     let step = |name: &'static str| {
         bar.set_message(name);
         bar.inc(1);
@@ -134,6 +137,9 @@ fn measure(args: &BenchSyncArgs, place: &Path) -> Result<Value> {
     let mutations_per_s = pushes::pushes(&world, place, &bodies)?;
     drop(world);
 
+    step("one patient");
+    let patient = patient::patient(place, &bodies, FAN_OUT)?;
+
     step("connections");
     let idle_connection_kib = idle::idle(place, args.connections)?;
     bar.finish_and_clear();
@@ -153,6 +159,10 @@ fn measure(args: &BenchSyncArgs, place: &Path) -> Result<Value> {
         "edits_per_s": edits_per_s.round(),
         "merges_per_s": merges_per_s.round(),
         "joined_per_s": joined_per_s.round(),
+        "first_patient_ms": rounded(patient.first_ms),
+        "first_patient_bytes": patient.first_bytes,
+        "fan_out_hint_p95_ms": rounded(patient.hint_p95_ms),
+        "fan_out_pulled_ms": rounded(patient.pulled_ms),
         "idle_connections": args.connections,
         "idle_connection_kib": idle_connection_kib,
         "resources": pulled["resources"],

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use keepwell_client::Error;
 use keepwell_protocol::{
-    Base64, Endpoint, EnrolReply, EnrolRequest, Incarnation, Secret, VERSION_MAX, from_bytes, to_bytes,
+    Base64, Endpoint, EnrolReply, EnrolRequest, Hint, Incarnation, Secret, VERSION_MAX, from_bytes, to_bytes,
 };
 use keepwell_tls::rustls::{ClientConnection, StreamOwned};
 use keepwell_tls::{Address, CertificateRequest, ClientSettings, Identity, Invitation, PrivateKey};
@@ -94,16 +94,51 @@ impl Line {
         let head =
             format!("POST {endpoint} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n{headers}\r\n");
         self.write(&[head.as_bytes(), body].concat())?;
-        let length = self.head()?.ok_or(Failure::NotHeld("an answer says how long it is"))?;
         let mut answer = Vec::new();
-        (&mut self.stream).take(length).read_to_end(&mut answer).map_err(io_failure("reading an answer"))?;
-        Ok(answer)
+        if let Some(length) = self.head()? {
+            self.take(length, &mut answer)?;
+            return Ok(answer);
+        }
+        // In chunks (RFC 9112, 7.1), each between its length and the end of a line.
+        loop {
+            let length = u64::from_str_radix(self.line()?.trim_end(), 16).ok();
+            let length = length.filter(|length| *length <= ANSWER_BYTES_MAX - answer.len() as u64);
+            let length = length.ok_or(Failure::NotHeld("an answer says how long it is"))?;
+            self.take(length, &mut answer)?;
+            self.line()?;
+            if length == 0 {
+                return Ok(answer);
+            }
+        }
     }
 
     /// Opens the stream of hints, and reads no more than that it is open.
     pub(super) fn listen(&mut self) -> Result<()> {
         self.write(format!("GET {} HTTP/1.1\r\nhost: a\r\n\r\n", Endpoint::Events).as_bytes())?;
         self.head().map(|_| ())
+    }
+
+    /// Waits for the next hint.
+    pub(super) fn hint(&mut self) -> Result<Hint> {
+        loop {
+            if let Some(hint) = self.line()?.strip_prefix("data:") {
+                return Ok(from_bytes(hint.trim().as_bytes()).map_err(Error::from)?);
+            }
+        }
+    }
+
+    fn take(&mut self, length: u64, answer: &mut Vec<u8>) -> Result<()> {
+        let taken = (&mut self.stream).take(length).read_to_end(answer);
+        taken.map(|_| ()).map_err(io_failure("reading an answer"))
+    }
+
+    /// The next line of an answer with its end.
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line).map_err(io_failure("reading an answer"))? {
+            0 => Err(Failure::NotHeld("the server answers")),
+            _ => Ok(line),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -113,15 +148,12 @@ impl Line {
 
     /// Reads the head of an answer that is none of a refusal: the length of its body, if it says so.
     fn head(&mut self) -> Result<Option<u64>> {
-        let (mut length, mut line) = (None, String::new());
-        let mut is_first = true;
+        if !self.line()?.contains(" 200 ") {
+            return Err(Failure::NotHeld("the server does what it is asked for"));
+        }
+        let mut length = None;
         loop {
-            line.clear();
-            self.stream.read_line(&mut line).map_err(io_failure("reading an answer"))?;
-            if is_first && !line.contains(" 200 ") {
-                return Err(Failure::NotHeld("the server does what it is asked for"));
-            }
-            is_first = false;
+            let line = self.line()?;
             match line.trim_end().split_once(": ") {
                 Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
                     length = value.parse().ok().filter(|length| *length <= ANSWER_BYTES_MAX);
