@@ -812,8 +812,10 @@ int32_t keepwell_sync_status(KeepwellSync sync,
                              KeepwellError *error);
 
 // The edits that lost and that a person has to look at, oldest first, as a JSON array of objects: "id", "kind",
-// "resourceType", "resourceId", "version" (of the resource as it is now, or null), "at", "paths" and "reasons" (why),
-// "archived", and the resources "base", "mine", "theirs" and "outcome", or null.
+// "resourceType", "resourceId", "version" (of the resource as it is now, or null), "at", "paths" and "reasons" (why;
+// of a parked edit "no-grant", "read-only", "group" or "other"), "advice" (what a person can do, an English sentence),
+// "archived", and the resources "base", "mine", "theirs" and "outcome", or null. Where "base" and "mine" are null the edit
+// may no longer be here, and taking it gives code 449.
 //
 // # Safety
 // `conflicts` points to memory for a buffer, `error` is null or points to memory for one.

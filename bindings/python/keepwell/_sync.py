@@ -52,12 +52,15 @@ class Conflict:
     at: str
     #: The elements in conflict, as FHIRPath; none means the whole resource.
     paths: "list[str]"
+    #: Why a person has to decide; of a parked edit why the server did not take it: no-grant, read-only, group or other.
     reasons: "list[str]"
+    #: What a person can do about it, in an English sentence.
+    advice: str
     #: Whether the server holds the losing content too.
     archived: bool
     #: The content that was edited.
     base: "Optional[dict[str, Any]]"
-    #: The content that lost; None if a delete did.
+    #: The content that lost; None if a delete did, or, with ``base``, if it may no longer be here.
     mine: "Optional[dict[str, Any]]"
     #: The content that won; None if a delete did.
     theirs: "Optional[dict[str, Any]]"
@@ -67,8 +70,8 @@ class Conflict:
 
 def _conflict(found: "dict[str, Any]") -> Conflict:
     return Conflict(found["id"], found["kind"], found["resourceType"], found["resourceId"], found["version"],
-                    found["at"], found["paths"], found["reasons"], found["archived"], found["base"], found["mine"],
-                    found["theirs"], found["outcome"])
+                    found["at"], found["paths"], found["reasons"], found["advice"], found["archived"], found["base"],
+                    found["mine"], found["theirs"], found["outcome"])
 
 
 class Sync:

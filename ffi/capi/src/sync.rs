@@ -271,8 +271,10 @@ pub unsafe extern "C" fn keepwell_sync_status(
 }
 
 /// The edits that lost and that a person has to look at, oldest first, as a JSON array of objects: "id", "kind",
-/// "resourceType", "resourceId", "version" (of the resource as it is now, or null), "at", "paths" and "reasons" (why),
-/// "archived", and the resources "base", "mine", "theirs" and "outcome", or null.
+/// "resourceType", "resourceId", "version" (of the resource as it is now, or null), "at", "paths" and "reasons" (why;
+/// of a parked edit "no-grant", "read-only", "group" or "other"), "advice" (what a person can do, an English sentence),
+/// "archived", and the resources "base", "mine", "theirs" and "outcome", or null. Where "base" and "mine" are null the edit
+/// may no longer be here, and taking it gives code 449.
 ///
 /// # Safety
 /// `conflicts` points to memory for a buffer, `error` is null or points to memory for one.
@@ -433,6 +435,7 @@ struct Shown<'a> {
     at: String,
     paths: &'a [String],
     reasons: &'a [String],
+    advice: &'a str,
     archived: bool,
     base: Option<&'a RawValue>,
     mine: Option<&'a RawValue>,
@@ -451,6 +454,7 @@ impl<'a> Shown<'a> {
             at: conflict.at.to_string(),
             paths: &conflict.paths,
             reasons: &conflict.reasons,
+            advice: conflict.advice(),
             archived: conflict.is_archived,
             base: raw(conflict.base.as_ref()),
             mine: raw(conflict.mine.as_ref()),

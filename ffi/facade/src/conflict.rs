@@ -17,7 +17,7 @@ pub enum ConflictKind {
     Deleted,
     /// Access was lost before the edit was sent.
     ScopeLost,
-    /// It came after an edit that the server put aside.
+    /// The server did not take it and keeps it in its archive; `reasons` says why.
     Parked,
     /// The server found it invalid.
     Rejected,
@@ -38,14 +38,17 @@ pub struct ConflictDetails {
     pub resource_id: String,
     /// The content that was edited.
     pub base: Option<String>,
-    /// The content that lost; none if a delete did.
+    /// The content that lost; none if a delete did, or, with `base`, if it may no longer be here.
     pub mine: Option<String>,
     /// The content that won; none if a delete did.
     pub theirs: Option<String>,
     /// The elements in conflict, as FHIRPath; none means the whole resource.
     pub paths: Vec<String>,
-    /// Why a person has to decide.
+    /// Why a person has to decide; of a parked edit why the server did not take it: `no-grant`, `read-only`, `group` or
+    /// `other`.
     pub reasons: Vec<String>,
+    /// What a person can do about it, in an English sentence.
+    pub advice: String,
     /// The server's OperationOutcome, if it found the edit invalid.
     pub outcome: Option<String>,
     /// When it lost, in milliseconds since 1970-01-01T00:00Z.
@@ -96,6 +99,7 @@ impl Conflict {
             theirs: conflict.theirs.as_ref().map(body),
             paths: conflict.paths.clone(),
             reasons: conflict.reasons.clone(),
+            advice: conflict.advice().to_owned(),
             outcome: conflict.outcome.as_ref().map(body),
             at_ms: conflict.at.ms(),
             version: conflict.version.map(count),
@@ -113,7 +117,7 @@ impl Conflict {
     /// The losing edit takes its place: its content, or its deletion.
     ///
     /// # Errors
-    /// As [`Self::keep_theirs`].
+    /// As [`Self::keep_theirs`]; 449 when the edit may no longer be here.
     pub async fn take_mine(&self) -> Result<()> {
         self.resolve(Resolution::TakeMine).await
     }

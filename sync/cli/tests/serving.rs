@@ -398,6 +398,8 @@ fn conflicts_are_listed_shown_and_decided() {
     let table = desk.ok(["conflicts", "list"]);
     let ids = ["f1", "f2", "f3", "f4"].map(|id| id_of(&format!("Flag/{id}")));
     assert!(ids.iter().all(|id| table.contains(id.as_str())) && table.contains("Flag/f3"), "{table}");
+    let advice = listed[0]["advice"].as_str().unwrap();
+    assert!(table.ends_with(&format!("\nconflict: {advice}\n")), "what to do is said once: {table}");
 
     // The beginning of an id is enough, if it is that of one alone.
     let mut begins = (1..=ids[0].len()).map(|end| &ids[0][..end]);

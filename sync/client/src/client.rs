@@ -227,8 +227,8 @@ impl Client {
     /// Does what a person decided about a conflict as they saw it.
     ///
     /// # Errors
-    /// [`Error::NoConflict`]; [`Error::ConflictMoved`] when the resource has changed since; [`Error::Store`] when the
-    /// content is not valid.
+    /// [`Error::NoConflict`]; [`Error::ConflictMoved`] when the resource has changed since; [`Error::EditNotHere`] when the
+    /// edit is to be taken and may no longer be here; [`Error::Store`] when the content is not valid.
     pub fn resolve(&self, seen: &Conflict, resolution: &Resolution) -> Result<()> {
         conflicts::resolve(&self.session()?, seen, resolution)?;
         self.extension.signal().raise(EDITED);

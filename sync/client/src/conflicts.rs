@@ -6,7 +6,7 @@
 
 use keepwell_engine::{ConflictRecord, ConflictState};
 use keepwell_fhir::{Instant, ResourceType};
-use keepwell_protocol::{Body, Decision, Id, ParkKind, ResourceKey};
+use keepwell_protocol::{Body, Decision, Id, ParkKind, ParkReason, ResourceKey};
 use keepwell_store::Session;
 use keepwell_store::audit::Action;
 
@@ -27,13 +27,14 @@ pub struct Conflict {
     pub resource_id: Id,
     /// The content that was edited; none if there was none, or it may no longer be here.
     pub base: Option<Body>,
-    /// The content that lost; none if a delete did.
+    /// The content that lost; none if a delete did, or if it may no longer be here ([`Conflict::is_blank`]).
     pub mine: Option<Body>,
     /// The content that won; none if a delete did.
     pub theirs: Option<Body>,
     /// The elements in conflict, as FHIRPath; none means the whole resource.
     pub paths: Vec<String>,
-    /// Why a person has to decide, in words of the merge.
+    /// Why a person has to decide, in words of the merge; of a parked edit why the server did not take it: `no-grant`,
+    /// `read-only`, `group` or `other`.
     pub reasons: Vec<String>,
     /// The server's OperationOutcome, if it found the edit invalid.
     pub outcome: Option<Body>,
@@ -43,6 +44,62 @@ pub struct Conflict {
     pub is_archived: bool,
     /// The version of the resource here when this was read; none if there is nothing to be seen.
     pub version: Option<u64>,
+}
+
+impl Conflict {
+    /// Whether the edit may no longer be on this device, as access to its resource was lost: the server's archive has it,
+    /// and nobody can take it from here.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        // An edit makes something, or has something to change.
+        self.base.is_none() && self.mine.is_none()
+    }
+
+    /// What a person can do about it, in a sentence.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        let is_parked_for = |reason: ParkReason| self.reasons.iter().any(|own| own == reason.code());
+        match self.kind {
+            _ if self.is_blank() => {
+                "Access was lost, and the edit is in the server's archive only: ask whoever runs the server for access or \
+                 for the edit, and keep theirs to close this."
+            }
+            ParkKind::Conflict => {
+                "Both sides changed the same: compare them, then keep theirs, take mine, or write another content."
+            }
+            ParkKind::Gone => {
+                "The server shows no such resource: take mine to make it anew, or keep theirs to give the edit up."
+            }
+            ParkKind::Deleted => {
+                "It was deleted meanwhile: keep theirs to leave it deleted, or take mine to make it anew."
+            }
+            ParkKind::ScopeLost => {
+                "Access was lost before the edit went: it goes to the server's archive. Ask whoever runs the server for \
+                 access or for the edit."
+            }
+            ParkKind::Rejected if self.outcome.is_some() => {
+                "The server found it invalid: read its outcome, then write a repaired content, or keep theirs."
+            }
+            ParkKind::Rejected => {
+                "It cannot be sent, as it is too large or its attachment is missing: write another content, or keep theirs."
+            }
+            ParkKind::Parked if is_parked_for(ParkReason::ReadOnly) => {
+                "This user may read it, not write it: ask whoever runs the server for the right to write, then take mine; \
+                 or keep theirs."
+            }
+            ParkKind::Parked if is_parked_for(ParkReason::NoGrant) => {
+                "This user may not write it, or not for that patient: ask whoever runs the server for access, then take \
+                 mine; or keep theirs."
+            }
+            ParkKind::Parked if is_parked_for(ParkReason::Group) => {
+                "It was saved as one with an edit that the server did not take: settle that one first, then take mine; or \
+                 keep theirs."
+            }
+            _ => {
+                "The server did not take it and keeps it in its archive: ask whoever runs the server, or keep theirs."
+            }
+        }
+    }
 }
 
 /// What a person decides.
@@ -85,6 +142,8 @@ pub(crate) fn resolve(session: &Session, seen: &Conflict, resolution: &Resolutio
         }
         let decision = match (resolution, &record.mine) {
             (Resolution::KeepTheirs, _) => Decision::Theirs,
+            // A content that may no longer be here looks like that of a delete, and is none.
+            (Resolution::TakeMine, None) if record.base.is_none() => return Err(Error::EditNotHere),
             (Resolution::TakeMine, Some(mine)) => {
                 transaction.put(*kind, id.as_str(), mine.as_bytes(), false)?;
                 Decision::Mine

@@ -51,6 +51,9 @@ pub enum Error {
     /// The resource has changed since the conflict was shown: look again.
     #[error("the resource has changed since the conflict was shown")]
     ConflictMoved,
+    /// The edit that lost may no longer be on this device: the server's archive has it.
+    #[error("the edit is in the server's archive only, as access to its resource was lost")]
+    EditNotHere,
     /// The server ordered it, and the store is erased.
     #[error("the store was wiped, as its server ordered")]
     Wiped,
@@ -77,6 +80,7 @@ impl Error {
             Self::ConflictMoved => 422,
             Self::Wiped => 423,
             Self::LeaseOver => 424,
+            Self::EditNotHere => 449,
         }
     }
 }

@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{DAY_MS, World, actor, flag, id, kind, patient};
-use keepwell_backend::{Backend, DeviceState};
+use keepwell_backend::{Access, Backend, DeviceState};
 use keepwell_client::{Cancel, Client, ClientOptions, Error, Resolution, SyncExtension};
 use keepwell_protocol::{Base64, Decision, ParkKind, WipeOrder};
 use keepwell_store::Store;
@@ -238,6 +238,36 @@ fn an_edit_that_the_server_parked_is_closed_where_the_server_has_put_it() {
     let closed = archived[0].closed.as_ref().map(|closed| closed.decision);
     assert_eq!((archived.len(), closed), (1, Some(Decision::Theirs)));
     assert!(archived[0].mine.is_some(), "the edit stays");
+}
+
+#[test]
+fn a_parked_edit_says_why_and_what_to_do() {
+    // Nothing of what access was lost to stays here, so there is nothing to take: not even when access is given again.
+    let (world, one, two) = with_a_flag();
+    two.save(&flag("f1", "p1", "dog"));
+    world.revoke("bob", "p1");
+    two.sync();
+    let conflict = two.client.conflicts().unwrap().remove(0);
+    assert_eq!((&conflict.reasons[..], conflict.is_blank()), (&["no-grant".to_owned()][..], true));
+    assert!(conflict.advice().contains("archive"), "{}", conflict.advice());
+    world.grant("bob", "p1");
+    two.sync();
+    let conflict = two.client.conflicts().unwrap().remove(0);
+    assert!(matches!(two.client.resolve(&conflict, &Resolution::TakeMine), Err(Error::EditNotHere)));
+    assert_eq!(two.read("Flag/f1").unwrap(), flag("f1", "p1", "old"), "it was no delete");
+
+    // What may be read stays, and is taken as soon as it may be written.
+    one.save(&flag("f1", "p1", "older"));
+    let scope = "Patient/p1".parse().unwrap();
+    world.backend.grant(&id("ann"), &scope, Access::Read).unwrap();
+    one.sync();
+    let conflict = one.client.conflicts().unwrap().remove(0);
+    assert_eq!((&conflict.reasons[..], conflict.is_blank()), (&["read-only".to_owned()][..], false));
+    assert!(conflict.advice().contains("right to write"), "{}", conflict.advice());
+    world.grant("ann", "p1");
+    one.client.resolve(&conflict, &Resolution::TakeMine).unwrap();
+    one.sync();
+    assert_eq!(world.on_server("Flag/f1").unwrap(), flag("f1", "p1", "older"));
 }
 
 #[test]

@@ -115,7 +115,8 @@ pub struct ConflictRecord {
     pub theirs: Option<Body>,
     /// The elements in conflict, as FHIRPath.
     pub paths: Vec<String>,
-    /// Why a person has to decide, as words of `keepwell_merge::Reason`.
+    /// Why a person has to decide, as words of `keepwell_merge::Reason`; of a parked edit why the server did not take it,
+    /// as [`ParkReason::code`](keepwell_protocol::ParkReason::code).
     pub reasons: Vec<String>,
     /// The server's OperationOutcome, if it found the edit invalid.
     pub outcome: Option<Body>,

@@ -143,10 +143,11 @@ impl<R: Replica> Turn<'_, R> {
         let content = self.replica.content(key)?;
         let record = self.record(ParkKind::Parked, key, version, base.content.clone(), sent.clone());
         let cid = archive_id(self.state.incarnation, mutation.sequence);
-        self.keep_losing(ConflictRecord { cid, is_archived: true, ..record })?;
+        let reasons = vec![why.code().to_owned()];
+        self.keep_losing(ConflictRecord { cid, reasons: reasons.clone(), is_archived: true, ..record })?;
         if content != sent && waiting(sent.as_ref(), version, content.as_ref()) != Waiting::Vanished {
             let record = self.record(ParkKind::Parked, key, version, sent, content);
-            self.keep_losing(record)?;
+            self.keep_losing(ConflictRecord { reasons, ..record })?;
         }
         if Defect::RevertsParked.is_on() {
             return self.show_base(key, &base);

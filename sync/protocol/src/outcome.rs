@@ -67,6 +67,20 @@ pub enum ParkReason {
     Other,
 }
 
+impl ParkReason {
+    /// The reason as a word, as it travels.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoGrant => "no-grant",
+            Self::ReadOnly => "read-only",
+            Self::Group => "group",
+            Self::NoScope => "no-scope",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// The outcome of one mutation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settlement {

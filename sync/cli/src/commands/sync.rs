@@ -1,5 +1,6 @@
 //! Sync: enrolment, rounds, and what a person has to decide.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use keepwell_client::{
     Client, ClientOptions, Conflict, DeviceSync, FhirClient, FhirServer, Report, Resolution, SearchError,
     SyncExtension, Writes,
 };
-use keepwell_protocol::Secret;
+use keepwell_protocol::{ParkKind, Secret};
 use keepwell_store::Store;
 use keepwell_tls::Invitation;
 use serde_json::{Value, json};
@@ -177,12 +178,15 @@ fn list(context: &Context, client: &Client) -> Result<()> {
                 table.row([
                     word("id"),
                     word("resource"),
-                    word("kind"),
+                    why(conflict, &value),
                     conflict.paths.join(" "),
                     archived.to_owned(),
                 ]);
             }
-            table.write(out)
+            table.write(out)?;
+            let advice = |conflict: &Conflict| (why(conflict, &summary(conflict)), conflict.advice());
+            let advice: BTreeSet<_> = conflicts.iter().map(advice).collect();
+            advice.iter().try_for_each(|(why, advice)| writeln!(out, "\n{why}: {advice}"))
         },
     )
 }
@@ -207,7 +211,7 @@ fn show(context: &Context, client: &Client, args: &ConflictsShowArgs) -> Result<
             value
         },
         |out| {
-            writeln!(out, "{}", summary(&conflict))?;
+            writeln!(out, "{}\n{}", summary(&conflict), conflict.advice())?;
             for (name, side) in &sides {
                 match side {
                     Some(side) => writeln!(out, "\n{name}\n{side:#}")?,
@@ -247,9 +251,19 @@ fn summary(conflict: &Conflict) -> Value {
         "kind": conflict.kind,
         "paths": conflict.paths,
         "reasons": conflict.reasons,
+        "advice": conflict.advice(),
         "at": conflict.at.to_string(),
         "archived": conflict.is_archived,
     })
+}
+
+/// Why an edit lost, in a word or two.
+fn why(conflict: &Conflict, summary: &Value) -> String {
+    let kind = summary["kind"].as_str().unwrap_or_default();
+    match conflict.kind {
+        ParkKind::Parked if !conflict.reasons.is_empty() => format!("{kind}, {}", conflict.reasons.join(" ")),
+        _ => kind.to_owned(),
+    }
 }
 
 fn report_json(report: &Report) -> Value {
