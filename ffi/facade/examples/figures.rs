@@ -140,8 +140,8 @@ fn main() {
     drop(Store::create(&scratch.path().join("store"), options(scratch.path()), None).unwrap());
     println!("open and unlock: {:.1} ms", open(scratch.path()));
 
-    if let Some(swift) = Swift::of(&library, &["-O"]) {
-        compare("Swift", &mut swift.program("Tests/CallCost.swift", "call-cost"));
+    if let Some(swift) = Swift::of(&library, "release") {
+        compare("Swift", &mut swift.program("Tests/CallCost.swift"));
     }
     if let Some(kotlin) = Kotlin::of(&library) {
         compare("Kotlin", &mut kotlin.program("CallCost"));

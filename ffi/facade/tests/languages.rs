@@ -69,11 +69,11 @@ fn the_journey_holds_in_kotlin() {
 
 #[test]
 fn the_journey_holds_in_swift() {
-    let Some(swift) = Swift::of(&library(), &["-Onone"]) else { return };
-    journey(&mut swift.program("Tests/Journey.swift", "journey"), "Swift");
+    let Some(swift) = Swift::of(&library(), "debug") else { return };
+    journey(&mut swift.program("Tests/Journey.swift"), "Swift");
     let examples = [("QuickStart", "\"family\":\"Example\""), ("PatientTimeline", "-- 3 moments")];
     for (example, says) in examples {
-        let said = succeeds(&mut swift.program(&format!("Examples/{example}.swift"), example));
+        let said = succeeds(&mut swift.program(&format!("Examples/{example}.swift")));
         assert!(said.contains(says), "{said}");
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what is missing is said aloud")]
 #![allow(dead_code, unreachable_pub, reason = "each user uses its part")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,15 @@ pub fn sources(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Runs the script that makes what users of a language install, with the library that these tests are built with.
+fn install(language: Language, library: &Path, out: &Path, scratch: &Path) {
+    let name = if language == Language::Kotlin { "kotlin" } else { "swift" };
+    let built = scratch.join("built");
+    generate(language, library, &built.join(name)).unwrap();
+    symlink(library, built.join(library.file_name().unwrap())).unwrap();
+    succeeds(Command::new(bindings(name).join("install")).arg(out).arg(&built));
+}
+
 /// The library as `bindings/kotlin/install` makes it for the JVM, and the tests and the examples, compiled.
 pub struct Kotlin {
     class_path: String,
@@ -58,11 +68,9 @@ impl Kotlin {
     pub fn of(library: &Path) -> Option<Self> {
         let tools = toolchain("kotlin")?;
         let scratch = tempfile::tempdir().unwrap();
-        let [built, jars, programs] = ["built", "jars", "programs.jar"].map(|name| scratch.path().join(name));
-        generate(Language::Kotlin, library, &built.join("kotlin")).unwrap();
-        symlink(library, built.join(library.file_name().unwrap())).unwrap();
+        let [jars, programs] = ["jars", "programs.jar"].map(|name| scratch.path().join(name));
+        install(Language::Kotlin, library, &jars, scratch.path());
         let here = bindings("kotlin");
-        succeeds(Command::new(here.join("install")).arg(&jars).arg(&built));
         let jars: Vec<_> = sources(&jars, "jar").iter().map(|jar| jar.display().to_string()).collect();
         let folders = ["tests", "examples", "android/src"].map(|folder| here.join(folder));
         succeeds(
@@ -86,58 +94,50 @@ impl Kotlin {
     }
 }
 
-/// The library with its Swift code, compiled in the tree of another Debian: in a folder that goes with its user.
+/// An app beside the package that `bindings/swift/install` makes, as the README of the bindings says, in the tree of another
+/// Debian: in a folder that goes with its user.
 pub struct Swift {
     tree: PathBuf,
     scratch: tempfile::TempDir,
-    options: &'static [&'static str],
+    configuration: &'static str,
 }
 
 impl Swift {
-    /// Compiles the modules with options of the compiler; none where there is no compiler.
-    pub fn of(library: &Path, options: &'static [&'static str]) -> Option<Self> {
+    /// Installs the package, for a debug or a release build; none where there is no compiler.
+    pub fn of(library: &Path, configuration: &'static str) -> Option<Self> {
         let tree = toolchain("swift")?;
         let scratch = tempfile::tempdir_in(tree.join("tmp")).unwrap();
-        let swift = Self { tree, scratch, options };
-        for library in [library, Path::new("/usr/lib/x86_64-linux-gnu/libcrypto.so.3")] {
-            fs::copy(library, swift.path(library.file_name().unwrap().to_str().unwrap())).unwrap();
-        }
-        generate(Language::Swift, library, swift.scratch.path()).unwrap();
-        let module = ["-emit-module", "-emit-library", "-lkeepwell_facade", "-module-name"];
-        let core = swift.place("libKeepwellCore.so");
-        let own = swift.place("libKeepwell.so");
-        swift.compile(
-            &sources(swift.scratch.path(), "swift"),
-            &[&module[..], &["KeepwellCore", "-o", &core]].concat(),
-        );
-        let of_core = ["Keepwell", "-lKeepwellCore", "-o", &own];
-        swift.compile(
-            &sources(&bindings("swift").join("Sources/Keepwell"), "swift"),
-            &[&module[..], &of_core].concat(),
-        );
-        Some(swift)
+        install(Language::Swift, library, &scratch.path().join("keepwell-swift"), scratch.path());
+        Some(Self { tree, scratch, configuration })
     }
 
-    /// A program of bindings/swift, with an empty folder as its first argument.
-    pub fn program(&self, source: &str, name: &str) -> Command {
-        let (made, folder) = (self.place(name), self.path(&format!("{name}-data")));
-        let libraries = ["-lKeepwell", "-lKeepwellCore", "-lkeepwell_facade", "-o", &made];
-        self.compile(&[bindings("swift").join(source)], &libraries);
+    /// A program of bindings/swift by its class, with an empty folder as its first argument.
+    pub fn program(&self, source: &str) -> Command {
+        let app = self.scratch.path().join("app");
+        let name = Path::new(source).file_stem().unwrap().to_str().unwrap();
+        let target = app.join("Sources").join(name);
+        fs::create_dir_all(&target).unwrap();
+        fs::copy(bindings("swift").join(source), target.join(format!("{name}.swift"))).unwrap();
+        fs::write(app.join("Package.swift"), manifest(name)).unwrap();
+        succeeds(
+            self.run("/usr/bin/swift-build")
+                .args(["-c", self.configuration, "--package-path"])
+                .arg(self.inside(&app)),
+        );
+
+        let folder = self.scratch.path().join(format!("{name}-data"));
         fs::create_dir(&folder).unwrap();
-        let mut command = self.run(Path::new(&made));
+        let made = app.join(".build").join(self.configuration).join(name);
+        let mut command = self.run(self.inside(&made));
         command.arg(self.inside(&folder));
         command
     }
 
-    /// Where something of this name is in the tree.
-    fn place(&self, name: &str) -> String {
-        self.inside(&self.path(name)).to_str().unwrap().to_owned()
-    }
-
     /// A command that runs in the tree; what it mounts goes with it.
-    fn run(&self, program: &Path) -> Command {
+    fn run(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("unshare");
-        let inside = "mount -t proc proc \"$0/proc\" && exec chroot \"$0\" \"$@\"";
+        // Where the parts of the compiler look for each other.
+        let inside = "mount -t proc proc \"$0/proc\" && PATH=/usr/libexec/swift/bin:$PATH HOME=/tmp exec chroot \"$0\" \"$@\"";
         command.args(["--mount", "sh", "-c", inside]).arg(&self.tree).arg(program);
         command
     }
@@ -146,40 +146,11 @@ impl Swift {
     fn inside(&self, path: &Path) -> PathBuf {
         Path::new("/").join(path.strip_prefix(&self.tree).unwrap())
     }
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.scratch.path().join(name)
-    }
-
-    /// Compiles sources against the modules and libraries that are there already.
-    fn compile(&self, sources: &[PathBuf], options: &[&str]) {
-        let here = self.inside(self.scratch.path());
-        let here = here.to_str().unwrap();
-        let copies: Vec<PathBuf> = sources
-            .iter()
-            .map(|source| {
-                let copy = self.path(source.file_name().unwrap().to_str().unwrap());
-                if copy != *source {
-                    fs::copy(source, &copy).unwrap();
-                }
-                self.inside(&copy)
-            })
-            .collect();
-        let map = format!("-fmodule-map-file={here}/KeepwellFFI.modulemap");
-        succeeds(
-            self.run(Path::new("/usr/bin/swiftc"))
-                .args([
-                    "-swift-version",
-                    "5",
-                    "-parse-as-library",
-                    "-suppress-warnings",
-                    "-module-cache-path",
-                ])
-                .arg(format!("{here}/cache"))
-                .args(["-Xcc", &map, "-I", here, "-L", here, "-Xlinker", "-rpath", "-Xlinker", "$ORIGIN"])
-                .args(self.options)
-                .args(options)
-                .args(copies),
-        );
-    }
+/// The manifest of an app that the README shows, for an app of this name.
+fn manifest(name: &str) -> String {
+    let readme = fs::read_to_string(bindings("swift").join("README.md")).unwrap();
+    let shown = readme.split("```swift\n").find(|block| block.starts_with("// swift-tools-version")).unwrap();
+    shown.split("```").next().unwrap().replace("QuickStart", name)
 }
