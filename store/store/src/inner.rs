@@ -249,13 +249,22 @@ impl Inner {
     /// # Errors
     /// [`keepwell_vault::Error`]: locked, idle for too long, or a session from before a lock.
     pub(crate) fn enter(&self, generation: Option<u64>) -> Result<OpenGuard<'_>> {
+        let open = self.enter_unattended(generation)?;
+        self.vault.touch()?;
+        Ok(open)
+    }
+
+    /// As [`Self::enter`], for what goes on while nobody is there: it does not put off the idle limit.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub(crate) fn enter_unattended(&self, generation: Option<u64>) -> Result<OpenGuard<'_>> {
         if let Err(error) = self.vault.check() {
             if self.is_open() {
                 self.lock(Action::Lock, Some("{\"reason\":\"time limit\"}"))?;
             }
             return Err(error.into());
         }
-        self.vault.touch()?;
         let guard = self.read_open();
         match &*guard {
             Some(open) if generation.is_none_or(|generation| generation == open.generation) => {
@@ -271,6 +280,9 @@ impl Inner {
             handle.interrupt();
         }
         let Some(open) = self.open.write().unwrap_or_else(PoisonError::into_inner).take() else {
+            if action == Action::Suspend {
+                self.vault.release_lock();
+            }
             return Ok(());
         };
         let completed = self.complete(&open, action, detail);
@@ -278,6 +290,9 @@ impl Inner {
         let suspended = action == Action::Suspend && self.vault.suspend().is_ok();
         if !suspended {
             self.vault.lock();
+        }
+        if action == Action::Suspend {
+            self.vault.release_lock();
         }
         overwrite_stack();
         completed

@@ -222,7 +222,8 @@ impl Store {
         self.inner.lock(Action::Lock, None)
     }
 
-    /// As [`Self::lock`], for an app that goes to the background: no file stays locked.
+    /// As [`Self::lock`], for an app that goes to the background: no file stays locked, also of a store that was
+    /// locked already. Another process may open it meanwhile; [`Self::resume`] and [`Self::unlock`] fail then.
     ///
     /// # Errors
     /// As [`Self::lock`].

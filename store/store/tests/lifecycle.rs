@@ -41,6 +41,85 @@ fn idleness_locks_the_store() {
 }
 
 #[test]
+fn a_search_that_goes_on_does_not_put_off_the_idle_lock() {
+    let home = Home::new();
+    let session = home.session();
+    let mut live = session.observe_search("Patient").unwrap();
+    for _ in 0..4 {
+        home.clock.advance(Duration::from_secs(60));
+        assert_eq!(live.next(Duration::ZERO).unwrap(), []);
+    }
+    home.clock.advance(Duration::from_secs(61));
+    assert!(matches!(live.next(Duration::ZERO), Err(Error::Vault(vault::Error::IdleTimeout))));
+    assert_eq!(home.store.state(), State::Locked);
+}
+
+/// What the system says of locks on the files of the store, as `/proc/locks` has them.
+#[cfg(target_os = "linux")]
+fn locks(home: &Home) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt;
+    let files = home.directory().read_dir().unwrap();
+    let inodes: Vec<_> = files.map(|file| format!(":{} ", file.unwrap().metadata().unwrap().ino())).collect();
+    let all = std::fs::read_to_string("/proc/locks").unwrap();
+    let ours = |line: &&str| inodes.iter().any(|inode| line.contains(inode));
+    all.lines().filter(ours).map(str::to_owned).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_locked_store_that_is_suspended_gives_its_lock_back_until_it_is_unlocked() {
+    let home = Home::new();
+    home.store.lock().unwrap();
+    assert!(!locks(&home).is_empty());
+    home.store.suspend().unwrap();
+    assert_eq!((home.store.state(), locks(&home)), (State::Locked, vec![]));
+    home.store.unlock(None).unwrap();
+    assert!(!locks(&home).is_empty());
+    home.store.suspend().unwrap();
+    home.keychain.fail(Some(vault::Fault::Error(vault::KeychainError::Locked)));
+    assert!(home.store.resume(None).is_err());
+    assert_eq!(locks(&home), Vec::<String>::new(), "one that could not be opened is let go again");
+}
+
+/// iOS ends an app that holds a lock on a file while it is suspended (0xdead10cc).
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_that_is_suspended_at_work_is_soon_done_and_leaves_no_file_locked() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let home = Home::new();
+    let done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for worker in 0..3 {
+            let (session, done) = (home.session(), &done);
+            scope.spawn(move || {
+                for round in 0.. {
+                    let id = format!("p{worker}-{round}");
+                    let written = session.update(patient(), &id, &body(&id, "A"), Precondition::None);
+                    if written.is_err() || session.search("Patient?_count=50").is_err() {
+                        return;
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while done.load(Ordering::Relaxed) < 50 {
+            std::thread::yield_now();
+        }
+        assert!(!locks(&home).is_empty(), "at work it has locks");
+        let begun = std::time::Instant::now();
+        home.store.suspend().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(locks(&home), Vec::<String>::new());
+    });
+    let other = Store::open(&home.directory(), options(&home.keychain, &home.clock)).unwrap();
+    assert!(matches!(home.store.resume(None), Err(Error::Vault(vault::Error::AlreadyOpen))));
+    drop(other);
+    home.store.resume(None).unwrap();
+    assert!(!locks(&home).is_empty());
+    assert!(home.session().verify(keepwell_store::VerifyOptions::default(), &mut |_| ()).unwrap().is_sound());
+}
+
+#[test]
 fn a_session_ends_after_two_hours_of_work() {
     let home = Home::new();
     let session = home.session();

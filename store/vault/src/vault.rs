@@ -109,7 +109,6 @@ pub struct Vault {
     /// Held while the keychain and the key file are at work.
     work: Mutex<Work>,
     status: Mutex<Option<StatusWriter>>,
-    _lock: File,
 }
 
 struct Front {
@@ -121,6 +120,26 @@ struct Work {
     file: KeyFile,
     opened: Option<Opened>,
     throttle: Option<Throttle>,
+    /// The lock of the directory; none where it was given back.
+    lock: Option<File>,
+}
+
+impl Work {
+    /// Has the lock of the directory; gives whether it had to be taken for that.
+    fn hold(&mut self, directory: &Path) -> Result<bool, Error> {
+        let is_new = self.lock.is_none();
+        if is_new {
+            self.lock = Some(lock::take(directory)?);
+        }
+        Ok(is_new)
+    }
+
+    fn release(&mut self) {
+        if let Some(file) = self.lock.take() {
+            // The end of the file would end the lock as well, but for a process that was just forked.
+            let _ = file.unlock();
+        }
+    }
 }
 
 /// What stays in memory while the store is open, to wrap keys anew.
@@ -254,9 +273,8 @@ impl Vault {
             backup_guard: config.backup_guard,
             backup,
             front: Mutex::new(Front { state: State::Locked, session: None }),
-            work: Mutex::new(Work { file, opened: None, throttle: None }),
+            work: Mutex::new(Work { file, opened: None, throttle: None, lock: Some(lock) }),
             status: Mutex::new(None),
-            _lock: lock,
         })
     }
 
@@ -356,16 +374,27 @@ impl Vault {
         Ok(())
     }
 
+    /// Gives the lock of the directory back, unless the keys are in memory: an app that is in the background must hold no
+    /// lock on a file (iOS: 0xdead10cc). [`Vault::unlock`] and [`Vault::resume`] take it again, and fail with
+    /// [`Error::AlreadyOpen`] where another process has the store meanwhile.
+    pub fn release_lock(&self) {
+        let mut work = self.work();
+        if work.opened.is_none() {
+            work.release();
+        }
+    }
+
     /// Puts the store in quarantine: forgets the keys, keeps every file, and refuses to open it until
     /// [`quarantine::lift`].
     ///
     /// # Errors
-    /// [`Error::Erased`], [`Error::Io`].
+    /// [`Error::Erased`], [`Error::Io`]; [`Error::AlreadyOpen`] after [`Vault::release_lock`].
     pub fn quarantine(&self, reason: Reason) -> Result<Quarantine, Error> {
         let mut work = self.work();
         if self.state() == State::Erased {
             return Err(Error::Erased);
         }
+        work.hold(&self.directory)?;
         let quarantine = quarantine::write(&self.directory, reason, self.clock.wall_ms());
         self.leave(&mut work, State::Quarantined);
         quarantine
@@ -374,9 +403,10 @@ impl Vault {
     /// Destroys the store ([`crate::erase()`]). The caller has closed the database.
     ///
     /// # Errors
-    /// [`Error::Io`]: call it again.
+    /// [`Error::Io`]: call it again; [`Error::AlreadyOpen`] after [`Vault::release_lock`].
     pub fn erase(&self) -> Result<Erasure, Error> {
         let mut work = self.work();
+        work.hold(&self.directory)?;
         self.leave(&mut work, State::Erased);
         erase::run(&self.directory, &self.chain, &*self.clock)
     }

@@ -2,6 +2,8 @@
 //!
 //! The feed of changes only says when to look; what is told is the difference between two states of the store, so an
 //! observer that falls behind misses no difference.
+//!
+//! Invariant: following is no activity. A store that is only followed locks when its idle time is over.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -104,7 +106,8 @@ impl LiveSearch {
     }
 
     fn look(&mut self, take: bool) -> Result<Vec<LiveChange>> {
-        let open = self.session.enter()?;
+        // A list on a screen that nobody looks at must not keep the store open.
+        let open = self.session.store.inner.enter_unattended(Some(self.session.generation))?;
         let mut reader = self.session.store.inner.reader(&open)?;
         let reader = &mut *reader;
         let (transaction, state) = open.index.read(&reader.connection)?;

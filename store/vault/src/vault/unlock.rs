@@ -25,7 +25,8 @@ impl Vault {
     /// [`Error::Locked`]. What puts the vault in [`State::Quarantined`], though nothing is changed on disk and
     /// `unlock` may be tried again: [`Error::KeyMissing`], [`Error::KeyInvalidated`], [`Error::WrongKey`],
     /// [`Error::RollbackSuspected`], [`Error::CloneSuspected`], [`Error::Corrupt`]. [`Error::Erased`] if this
-    /// was one wrong passcode too many.
+    /// was one wrong passcode too many. [`Error::AlreadyOpen`] after [`Vault::release_lock`], if another process has the
+    /// store meanwhile.
     pub fn unlock(&self, passcode: Option<&Passcode>) -> Result<Keys, Error> {
         self.unlock_with(passcode, Suspicion::Refuse)
     }
@@ -71,6 +72,7 @@ impl Vault {
             State::Erased => return Err(Error::Erased),
             _ => {}
         }
+        let is_new = work.hold(&self.directory)?;
         let admitted = self.authenticate(&mut work, passcode).and_then(|opened| {
             self.pass_boot(&work, suspicion)?;
             let keys = work.file.header.keys(&opened.kek)?;
@@ -82,6 +84,9 @@ impl Vault {
             && puts_in_doubt(error)
         {
             self.leave(&mut work, State::Quarantined);
+        }
+        if admitted.is_err() && is_new {
+            work.release();
         }
         admitted
     }
