@@ -48,6 +48,19 @@ fn the_face_in_cpp_has_everything_that_the_header_has() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// What the small build leaves out of SQLite comes after what every build asks of it.
+#[test]
+fn the_small_build_has_the_flags_of_every_build() {
+    let flags = |file: &str| {
+        let text =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file)).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("LIBSQLITE3_FLAGS = \"")).unwrap();
+        line.trim_end_matches('"').to_owned()
+    };
+    let (every, small) = (flags(".cargo/config.toml"), flags("bindings/small.toml"));
+    assert!(small.starts_with(&format!("{every} -U")), "{small}");
+}
+
 /// A host that has an SQLite of its own must not meet ours.
 #[cfg(target_os = "linux")]
 #[test]
