@@ -263,8 +263,11 @@ impl Store {
                 }
             }
         });
-        if restored.is_err() {
-            clear(directory, existed);
+        match &restored {
+            // Somebody else was faster: what is there is theirs.
+            Err(Error::Vault(keepwell_vault::Error::AlreadyExists | keepwell_vault::Error::AlreadyOpen))
+            | Ok(_) => {}
+            Err(_) => clear(directory, existed),
         }
         restored
     }

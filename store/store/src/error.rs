@@ -215,6 +215,7 @@ impl Error {
             Self::Invalid(issues) | Self::Search(SearchError::Parameter(issues)) => issues.clone(),
             Self::Search(SearchError::Query(error)) => vec![error.issue(Severity::Error)],
             Self::Syntax(error) => vec![Issue::from(error)],
+            Self::Record { source, .. } => source.issues(),
             Self::Entry { entry, source } => {
                 let mut issues = source.issues();
                 for issue in &mut issues {

@@ -209,8 +209,7 @@ impl Inner {
             self.vault.store_id(),
             writer.connection(),
         )?;
-        let system = Actor::new(SYSTEM_USER, &self.options.app, &self.options.device)
-            .map_err(|_| Error::Argument("app and device are names of 1 to 200 characters"))?;
+        let system = Actor::new(SYSTEM_USER, &self.options.app, &self.options.device)?;
         let system_actor = writer.actor(&system)?;
         match self.compare_anchor(&writer) {
             Err(Error::Vault(keepwell_vault::Error::RollbackSuspected)) if adopt => {
@@ -400,7 +399,7 @@ impl Inner {
     }
 
     /// Encrypts the database anew: the new key is in the key file before the first page changes, and stays the only
-    /// one after the last (security design 3.3). Sessions go on; when it fails, with the old key.
+    /// one after the last. Sessions go on; when it fails, with the old key.
     pub(crate) fn rotate_database_key(&self, generation: u64) -> Result<()> {
         drop(self.enter(Some(generation))?);
         let new = self.vault.begin_database_rotation()?;

@@ -328,3 +328,27 @@ fn public_calls(block: &str) -> BTreeSet<String> {
     }
     calls
 }
+
+#[test]
+fn a_read_is_on_record_before_its_result_in_strict_mode_and_soon_after_it_otherwise() {
+    // What is counted is in the database: counting writes nothing down.
+    let records = |session: &Session| session.stats().unwrap().audit_records;
+    let strict = Home::with(|options| options.strict_audit = true);
+    let session = strict.session();
+    session.update(patient(), "p", &body("p", "A"), Precondition::None).unwrap();
+    let before = records(&session);
+    session.read(patient(), "p").unwrap();
+    assert_eq!(records(&session), before + 1);
+
+    let home = Home::new();
+    let session = home.session();
+    session.update(patient(), "p", &body("p", "A"), Precondition::None).unwrap();
+    let before = records(&session);
+    session.read(patient(), "p").unwrap();
+    let waited = std::time::Instant::now();
+    while records(&session) == before {
+        assert!(waited.elapsed() < Duration::from_secs(60), "nobody wrote it down");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(records(&session), before + 1);
+}
