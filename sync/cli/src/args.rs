@@ -29,7 +29,7 @@ pub(crate) use self::values::{Day, KeychainChoice, Place};
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   the data or the request was refused (errors 1xx)
+  1   the data or the request was refused (errors 1xx), or a search (3xx)
   2   the command line is wrong
   3   key, passcode or lock (errors 2xx)
   4   the network or the server's configuration (errors 4xx)

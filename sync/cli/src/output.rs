@@ -66,7 +66,8 @@ pub(crate) fn write_to<T>(path: Option<&Path>, write: impl FnOnce(&mut dyn Write
         return Ok(done);
     };
     let failed = io_failure("writing the output file");
-    let mut out = BufWriter::new(create_private(path).map_err(&failed)?);
+    let made = create_private(path).map_err(&failed);
+    let mut out = BufWriter::new(made.map_err(|failure| failure.about(path))?);
     let done = write(&mut out).and_then(|done| {
         let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(&failed)?;

@@ -137,12 +137,25 @@ fn a_refused_resource_is_explained_by_places_never_by_content() {
 
     let broken = desk.write("broken.json", r#"{"resourceType":"Patient","name":CANARY-74}"#);
     assert!(!desk.fails(1, 108, ["put", broken]).contains("CANARY"));
+    let said = desk.fails(1, 109, ["import", file]);
+    assert!(said.contains("in ") && said.contains("wrong.json") && said.contains("Patient.gender"), "{said}");
     let lines = desk.write("lines.ndjson", &format!("{}{{\"resourceType\":\"CANARY-75\"}}\n", ndjson(1)));
     let said = desk.fails(1, 108, ["import", lines]);
     assert!(said.contains(&format!("record {}", ndjson(1).lines().count() + 1)), "{said}");
     assert!(!said.contains("CANARY"), "{said}");
     let report = desk.json(["import", lines, "--skip-errors", "--from-start"]);
     assert_eq!((&report[0]["refused"], &report[0]["refusals"][0]["error"]), (&1.into(), &108.into()));
+}
+
+#[test]
+fn a_search_finds_and_one_that_is_refused_is_a_request_that_was_refused() {
+    let desk = Desk::filled(1);
+    let found = desk.json(["search", "Patient"]);
+    assert_eq!((&found["total"], &found["entry"][0]["resource"]["id"]), (&1.into(), &desk.patient().into()));
+    assert!(desk.ok(["search", "Patient?_id=nobody"]).contains("0 of 0"));
+    assert!(desk.fails(1, 301, ["search", "Patient?nosuch=1"]).contains("nosuch"));
+    desk.fails(1, 304, ["search", "Patient?birthdate=soon"]);
+    desk.fails(1, 320, ["search", "Nothing"]);
 }
 
 #[test]

@@ -100,6 +100,23 @@ fn the_first_run_shows_token_and_invitation_once_and_sigterm_ends_it() {
 }
 
 #[test]
+fn a_first_run_that_cannot_listen_shows_its_token_and_the_next_one_invites() {
+    let desk = Desk::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let config = configured(&desk, "127.0.0.1");
+    let failed = desk.run(["serve", "--json", "--config", config, "--listen", &listen]);
+    assert_eq!(failed.status.code(), Some(4));
+    let welcome: Value = serde_json::from_slice(&failed.stdout).unwrap();
+    assert!(welcome["operator_token"].is_string() && welcome["invitation"].is_null(), "{welcome}");
+
+    let (printed, _) = serve(&desk, config).stop();
+    let invited: Value = serde_json::from_str(&printed).unwrap();
+    assert!(invited["invitation"].as_str().unwrap().starts_with("KEEPWELL:"));
+    assert_eq!(serve(&desk, config).stop().0, "", "somebody was invited");
+}
+
+#[test]
 fn what_is_unsafe_is_said_and_nothing_is_started() {
     let desk = Desk::new();
     let config = configured(&desk, "sync.example.org");
@@ -287,8 +304,9 @@ fn an_operator_beside_the_server_invites_lists_locks_out_and_wipes() {
     desk.ok(["sync"]);
     operate(&["wipe", id]);
     desk.fails(4, 423, ["sync"]);
+    refused(423, &["admit", id]);
     let wiped = server.ok(["serve", "devices", "--config", &config]);
-    assert!(wiped.contains("wiped"), "{wiped}");
+    assert!(wiped.contains("wiped"), "its receipt stays: {wiped}");
 
     // What was shown is an invitation as it is.
     let phone = Desk::initialised();

@@ -58,7 +58,7 @@ pub enum Error {
     #[error("the store was wiped, as its server ordered")]
     Wiped,
     /// The lease is over, or the device was locked out: the store is locked until the server was met.
-    #[error("the device must meet its server before it is used again")]
+    #[error("the store is locked until its server is met and lets this device in")]
     LeaseOver,
 }
 

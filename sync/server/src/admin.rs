@@ -1,5 +1,6 @@
 //! The operator's calls over HTTP: JSON under `/admin/v1`, with the operator's token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use crate::token::TokenUse;
 /// The largest request, in bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
 const HOUR_S: u64 = 60 * 60;
+/// The kinds of scopes that there are: a mistyped one would be granted in vain.
+const SCOPES: [&str; 4] = ["Patient", "dir", "lib", "user"];
 
 /// The routes of the operator.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -35,48 +38,60 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 async fn answer(State(shared): State<Arc<Shared>>, Path(path): Path<String>, request: Request) -> Response {
     let (status, value) = match done(&shared, path, request).await {
         Ok(value) => (StatusCode::OK, value),
-        Err(Fault(status, code)) => (status, json!({ "error": code })),
+        Err(Fault { status, code, message }) => (status, json!({ "error": code, "message": message })),
     };
     let body = Body::from(value.to_string());
     tagged("admin", (status, [(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// Why a call was not done: a status, and the number of the error if it has one.
-struct Fault(StatusCode, Option<u16>);
+/// Why a call was not done: a status, the number of the error if it has one, and a text for the operator.
+struct Fault {
+    status: StatusCode,
+    code: Option<u16>,
+    message: Cow<'static, str>,
+}
+
+impl Fault {
+    fn of(status: StatusCode, message: &'static str) -> Self {
+        Self { status, code: None, message: message.into() }
+    }
+}
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let status = match &error {
             Error::Backend(BackendError::Refused(Refusal::NotFound)) => StatusCode::NOT_FOUND,
             Error::Backend(BackendError::Refused(_)) | Error::Tls(_) => StatusCode::BAD_REQUEST,
+            Error::Wiped => StatusCode::CONFLICT,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self(status, Some(error.code()))
+        Self { status, code: Some(error.code()), message: error.to_string().into() }
     }
 }
 
 impl From<Busy> for Fault {
     fn from(_: Busy) -> Self {
-        Self(StatusCode::SERVICE_UNAVAILABLE, None)
+        Self::of(StatusCode::SERVICE_UNAVAILABLE, "the server is busy, or stops")
     }
 }
 
 impl From<BodyFault> for Fault {
     fn from(fault: BodyFault) -> Self {
-        let status = match fault {
-            BodyFault::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyFault::Slow => StatusCode::REQUEST_TIMEOUT,
-            BodyFault::Cut => StatusCode::BAD_REQUEST,
-        };
-        Self(status, None)
+        match fault {
+            BodyFault::TooLarge => Self::of(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large"),
+            BodyFault::Slow => Self::of(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
+            BodyFault::Cut => Self::of(StatusCode::BAD_REQUEST, "the request was cut off"),
+        }
     }
 }
 
 async fn done(shared: &Arc<Shared>, path: String, request: Request) -> Result<Value, Fault> {
     match shared.purpose(&request) {
         Some(TokenUse::Operator) => {}
-        Some(TokenUse::Fhir | TokenUse::FhirRead) => return Err(Fault(StatusCode::FORBIDDEN, None)),
-        None => return Err(Fault(StatusCode::UNAUTHORIZED, None)),
+        Some(TokenUse::Fhir | TokenUse::FhirRead) => {
+            return Err(Fault::of(StatusCode::FORBIDDEN, "the token is for FHIR"));
+        }
+        None => return Err(Fault::of(StatusCode::UNAUTHORIZED, "the operator's token is needed")),
     }
     let (parts, body) = request.into_parts();
     let body = whole(body, BODY_BYTES_MAX, seconds(shared.config.limits.body_s)).await?;
@@ -129,7 +144,7 @@ fn act(
             let access = match parse::<Grant>(body)?.access.as_str() {
                 "read" => Access::Read,
                 "write" => Access::Write,
-                _ => return Err(malformed()),
+                _ => return Err(malformed("access is read or write")),
             };
             operator.grant(&read(user)?, &scope(kind, name)?, access)?;
             Ok(json!({}))
@@ -139,7 +154,10 @@ fn act(
             Ok(json!({}))
         }
         (&Method::GET, ["archive"]) => {
-            let after = query.strip_prefix("after=").map_or(Ok(0), str::parse).map_err(|_| malformed())?;
+            let after = query
+                .strip_prefix("after=")
+                .map_or(Ok(0), str::parse)
+                .map_err(|_| malformed("after is a number"))?;
             Ok(operator.archived(after)?.iter().map(archived).collect())
         }
         _ => Err(nothing()),
@@ -209,21 +227,22 @@ fn archived(record: &Archived) -> Value {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|_| malformed())
+    serde_json::from_slice(body).map_err(|_| malformed("the body is not what this call takes"))
 }
 
 fn read(id: &str) -> Result<Id, Fault> {
-    id.parse().map_err(|_| malformed())
+    id.parse().map_err(|_| malformed("not an id: 1 to 64 of A-Z a-z 0-9 - ."))
 }
 
 fn scope(kind: &str, name: &str) -> Result<Scope, Fault> {
-    format!("{kind}/{name}").parse().map_err(|_| malformed())
+    let scope = format!("{kind}/{name}").parse().ok().filter(|_| SCOPES.contains(&kind));
+    scope.ok_or_else(|| malformed("a scope is Patient, dir, lib or user, a slash and an id"))
 }
 
-fn malformed() -> Fault {
-    Fault(StatusCode::BAD_REQUEST, None)
+fn malformed(what: &'static str) -> Fault {
+    Fault::of(StatusCode::BAD_REQUEST, what)
 }
 
 fn nothing() -> Fault {
-    Fault(StatusCode::NOT_FOUND, None)
+    Fault::of(StatusCode::NOT_FOUND, "there is no such call")
 }

@@ -124,6 +124,7 @@ impl Console {
             status => Err(Error::Answered {
                 status,
                 code: value["error"].as_u64().and_then(|code| u16::try_from(code).ok()),
+                message: value["message"].as_str().unwrap_or("it does not say why").to_owned(),
             }),
         }
     }

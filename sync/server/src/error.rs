@@ -42,13 +42,19 @@ pub enum Error {
     #[error("no server runs here")]
     NotRunning,
     /// The server does not do what the console asked for.
-    #[error("the server answered with status {status}")]
+    #[error("the server did not do it: {message}")]
     Answered {
         /// The status of HTTP.
         status: u16,
         /// The server's own number for it.
         code: Option<u16>,
+        /// What the server says of it: one of its static texts.
+        message: String,
     },
+    /// The device has destroyed its store and said so: there is nothing that could be let in or locked out, and its
+    /// receipt stays.
+    #[error("the device has wiped itself, and its receipt stays")]
+    Wiped,
     /// The address cannot be listened on.
     #[error("cannot listen on the address: {0}")]
     Listen(std::io::ErrorKind),
@@ -80,6 +86,7 @@ impl Error {
             Self::Unsafe(error) => error.code(),
             Self::Rotation(_) => 494,
             Self::NotRunning => 469,
+            Self::Wiped => 423,
             Self::Answered { code, .. } => code.unwrap_or(446),
             Self::Identity => 495,
             Self::Incomplete => 496,

@@ -69,12 +69,13 @@ impl Operator<'_> {
     /// Locks a device out, until [`Self::admit`].
     ///
     /// # Errors
-    /// Those of the backend; [`Error::Backend`] with `NotFound` for a device that there is none of.
+    /// Those of the backend; [`Error::Backend`] with `NotFound` for a device that there is none of; [`Error::Wiped`]
+    /// for one that is gone.
     pub fn revoke(&self, device: &Id) -> Result<()> {
         self.set(device, &DeviceState::Revoked)
     }
 
-    /// Lets a device in again.
+    /// Lets a device in again that was locked out, or that has not followed its order to wipe yet.
     ///
     /// # Errors
     /// As [`Self::revoke`].
@@ -93,8 +94,11 @@ impl Operator<'_> {
     }
 
     fn set(&self, device: &Id, state: &DeviceState) -> Result<()> {
-        if !self.devices()?.iter().any(|known| known.id == *device) {
-            return Err(BackendError::from(Refusal::NotFound).into());
+        let devices = self.devices()?;
+        let known = devices.iter().find(|known| known.id == *device);
+        match known.ok_or_else(|| BackendError::from(Refusal::NotFound))?.state {
+            DeviceState::Wiped(_) => return Err(Error::Wiped),
+            DeviceState::Active | DeviceState::Revoked | DeviceState::Wipe(_) => {}
         }
         self.0.backend.set_device_state(device, state)?;
         self.0.hub.lock(device.clone());

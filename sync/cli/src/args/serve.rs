@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use keepwell_protocol::{Id, Scope};
 
+use super::values::{granted, id};
+
 /// Run a server for devices and FHIR clients; the first run makes its keys and invites a device
 #[derive(Args)]
 #[command(
@@ -168,12 +170,12 @@ Examples:
 The server must run. The user is the id of a Practitioner.")]
 pub(crate) struct ServeInviteArgs {
     /// Whose device
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", value_parser = id)]
     pub(crate) holder: Id,
     #[command(flatten)]
     pub(crate) place: ServePlace,
-    /// How long it counts
-    #[arg(long, value_name = "N", default_value_t = 24)]
+    /// How long it counts, a week at the most
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=168))]
     pub(crate) hours: u32,
     /// Take back the invitations of the user that nobody has used
     #[arg(long, conflicts_with = "hours")]
@@ -196,7 +198,7 @@ pub(crate) struct ServeDevicesArgs {
 #[derive(Args)]
 pub(crate) struct ServeDeviceArgs {
     /// The id of the device
-    #[arg(value_name = "DEVICE")]
+    #[arg(value_name = "DEVICE", value_parser = id)]
     pub(crate) device: Id,
     #[command(flatten)]
     pub(crate) place: ServePlace,
@@ -211,7 +213,7 @@ Examples:
 The server must run.")]
 pub(crate) struct ServeGrantsArgs {
     /// The user
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", value_parser = id)]
     pub(crate) holder: Id,
     #[command(flatten)]
     pub(crate) place: ServePlace,
@@ -228,10 +230,10 @@ Examples:
 The server must run. What a CareTeam or a Group gives is not taken back here: change those.")]
 pub(crate) struct ServeGrantArgs {
     /// The user
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", value_parser = id)]
     pub(crate) holder: Id,
     /// A patient's records (Patient/ID), the directory (dir/main) or the library (lib/main)
-    #[arg(value_name = "SCOPE")]
+    #[arg(value_name = "SCOPE", value_parser = granted)]
     pub(crate) scope: Scope,
     #[command(flatten)]
     pub(crate) place: ServePlace,

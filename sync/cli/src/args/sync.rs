@@ -63,7 +63,7 @@ Examples:
   keepwell sync
   keepwell sync --watch")]
 pub(crate) struct SyncArgs {
-    /// Go on until interrupted: when something is saved, and when the server has something
+    /// Go on until interrupted, whenever the server has something; meanwhile no other command opens the store
     #[arg(long)]
     pub(crate) watch: bool,
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use keepwell_fhir::patch::PatchFormat;
 use keepwell_fhir::{Instant, ResourceType};
+use keepwell_protocol::Id;
 use keepwell_store::Compression;
 use keepwell_store::audit::{Action, Outcome};
 
@@ -138,6 +139,17 @@ impl FromStr for Scope {
     }
 }
 
+pub(super) fn id(text: &str) -> Result<Id, &'static str> {
+    text.parse().map_err(|_| "expected an id: 1 to 64 of A-Z a-z 0-9 - .")
+}
+
+/// A scope that a user can be given.
+pub(super) fn granted(text: &str) -> Result<keepwell_protocol::Scope, &'static str> {
+    let scope: Option<keepwell_protocol::Scope> = text.parse().ok();
+    let known = scope.filter(|scope| matches!(scope.kind(), "Patient" | "dir" | "lib"));
+    known.ok_or("expected Patient/ID, dir/main or lib/main")
+}
+
 pub(super) fn instant(text: &str) -> Result<Instant, &'static str> {
     Instant::parse(text).ok_or("expected an instant with its zone, such as 2026-11-22T12:00:00Z")
 }
@@ -164,6 +176,8 @@ mod tests {
             assert!(wrong.parse::<Place>().is_err(), "{wrong}");
         }
         assert!("2024-02-29".parse::<Day>().is_ok() && "2023-02-29".parse::<Day>().is_err());
+        assert!(granted("Patient/42").is_ok() && granted("dir/main").is_ok());
+        assert!(granted("patient/42").is_err() && granted("everything").is_err() && id("dr jones").is_err());
         assert!("file:".parse::<KeychainChoice>().is_err() && "File:/x".parse::<KeychainChoice>().is_err());
     }
 }

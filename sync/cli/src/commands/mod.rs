@@ -88,6 +88,6 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
         Ok(bytes)
     } else {
-        fs::read(path).map_err(failed)
+        fs::read(path).map_err(|error| failed(error).about(path))
     }
 }

@@ -1,6 +1,7 @@
 //! What the operator does while a server runs on this machine: invitations, devices, scopes, the archive.
 
-use keepwell_server::Console;
+use keepwell_protocol::Id;
+use keepwell_server::{Console, Invitation};
 use serde_json::{Value, json};
 
 use super::serve::configuration;
@@ -27,6 +28,16 @@ pub(super) fn invite(context: &Context, args: &ServeInviteArgs) -> Result<()> {
     )
 }
 
+/// Shows an invitation that the server has just made.
+pub(super) fn show_invitation(context: &Context, user: &Id, invitation: &Invitation) -> Result<()> {
+    let text = invitation.text().map_err(keepwell_server::Error::from)?;
+    let picture = qr_code(&text)?;
+    context.out.show(
+        || json!({ "invitation": text.as_str(), "code": invitation.code.text().as_str() }),
+        |out| writeln!(out, "Invitation of a device of {user}, for 24 hours:\n{picture}\n{}", text.as_str()),
+    )
+}
+
 /// A QR code for the terminal.
 pub(super) fn qr_code(text: &str) -> Result<String> {
     Ok(keepwell_server::qr_code(text).map_err(keepwell_server::Error::from)?)
@@ -34,7 +45,7 @@ pub(super) fn qr_code(text: &str) -> Result<String> {
 
 pub(super) fn devices(context: &Context, place: &ServePlace) -> Result<()> {
     let devices = console(place)?.get("devices")?;
-    let mut table = Table::new(&["device", "user", "name", "state", "enrolled", "seen"]);
+    let mut table = Table::new(&["device", "user", "name", "state", "pins", "enrolled", "seen"]);
     for device in items(&devices) {
         // A state is a word, or one with what belongs to it: the order or the receipt of a wipe.
         let state = match &device["state"] {
@@ -43,7 +54,7 @@ pub(super) fn devices(context: &Context, place: &ServePlace) -> Result<()> {
         };
         let [id, user, name, enrolled, seen] =
             ["id", "user", "name", "enrolled", "seen"].map(|member| word(device, member));
-        table.row([id, user, name, state, enrolled, seen]);
+        table.row([id, user, name, state, device["pins"].to_string(), enrolled, seen]);
     }
     show(context, devices, &table)
 }

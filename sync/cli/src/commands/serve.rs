@@ -1,10 +1,10 @@
 //! A server, and the tokens of its clients.
 
-use keepwell_protocol::Scope;
+use keepwell_protocol::{Id, Scope};
 use keepwell_server::backend::Access;
 use keepwell_server::{
-    Config, INVITATION_LIFETIME, LogLevel, Server, TokenUse, Tokens, Welcome, authority_pem, log_to, pin_set,
-    prepare, prepare_key, switch_key,
+    Config, INVITATION_LIFETIME, Invitation, LogLevel, Server, TokenUse, Tokens, Welcome, authority_pem,
+    log_to, pin_set, prepare, prepare_key, switch_key,
 };
 use serde_json::json;
 
@@ -36,19 +36,32 @@ pub(super) fn serve(context: &Context, args: ServeArgs) -> Result<()> {
         None => {}
     }
     let config = configuration(&args.place)?;
-    let invited =
+    let invited: Id =
         args.invite.parse().map_err(|_| Failure::Usage("--invite takes the id of a Practitioner"))?;
     let welcome = prepare(&config)?;
     log_to(std::io::stderr(), config.log);
-    let server = Server::start(config)?;
-    if let Some(welcome) = welcome {
+    let server = match (Server::start(config), &welcome) {
+        (Ok(server), _) => server,
+        // It was made, and its token is shown at no other time.
+        (Err(error), Some(welcome)) => {
+            greet(context, welcome, &invited, None)?;
+            return Err(error.into());
+        }
+        (Err(error), None) => return Err(error.into()),
+    };
+    let operator = server.operator();
+    // Nobody was invited yet: it is new, or has not come so far before.
+    if operator.devices()?.is_empty() && operator.invitations()?.is_empty() {
         let main = "main".parse().expect("an id");
         // Whoever sets the server up fills its directory and its library; other users read them.
         for scope in [Scope::directory(&main), Scope::library(&main)] {
-            server.operator().grant(&invited, &scope, Access::Write)?;
+            operator.grant(&invited, &scope, Access::Write)?;
         }
-        let invitation = server.operator().invite(&invited, INVITATION_LIFETIME)?;
-        greet(context, &welcome, &invitation)?;
+        let invitation = operator.invite(&invited, INVITATION_LIFETIME)?;
+        match &welcome {
+            Some(welcome) => greet(context, welcome, &invited, Some(&invitation))?,
+            None => operate::show_invitation(context, &invited, &invitation)?,
+        }
     }
     Ok(server.wait()?)
 }
@@ -91,16 +104,20 @@ fn authority(context: &Context, place: &ServePlace) -> Result<()> {
     context.out.show(|| json!({ "authority": pem }), |out| out.write_all(pem.as_bytes()))
 }
 
-/// What is shown once: to the person who starts a server for the first time.
-fn greet(context: &Context, welcome: &Welcome, invitation: &keepwell_server::Invitation) -> Result<()> {
-    let text = invitation.text().map_err(keepwell_server::Error::from)?;
-    let picture = operate::qr_code(&text)?;
+/// What is shown once: to the person who starts a server for the first time. Without an invitation the server was made,
+/// but did not start; it invites when it does.
+fn greet(context: &Context, welcome: &Welcome, user: &Id, invitation: Option<&Invitation>) -> Result<()> {
+    let text = invitation.map(Invitation::text).transpose().map_err(keepwell_server::Error::from)?;
+    let text = text.as_ref().map(|text| text.as_str());
+    let picture = text.map(operate::qr_code).transpose()?;
+    let code = invitation.map(|invitation| invitation.code.text());
+    let code = code.as_ref().map(|code| code.as_str());
     context.out.show(
         || {
             json!({
                 "operator_token": welcome.operator_token.as_str(),
-                "invitation": text.as_str(),
-                "code": invitation.code.text().as_str(),
+                "invitation": text,
+                "code": code,
                 "offline": welcome.offline,
             })
         },
@@ -112,8 +129,14 @@ fn greet(context: &Context, welcome: &Welcome, invitation: &keepwell_server::Inv
                 "Move the files in {} to a medium that is locked away.\n",
                 welcome.offline.display()
             )?;
-            writeln!(out, "Invitation of the first device, for 24 hours:\n{picture}\n{}\n", text.as_str())?;
-            writeln!(out, "Its code alone: {}", invitation.code.text().as_str())
+            if let (Some(text), Some(picture), Some(code)) = (text, &picture, code) {
+                writeln!(
+                    out,
+                    "Invitation of the first device, {user}'s, for 24 hours:\n{picture}\n{text}\n"
+                )?;
+                writeln!(out, "Its code alone: {code}")?;
+            }
+            Ok(())
         },
     )
 }

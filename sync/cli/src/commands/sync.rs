@@ -84,7 +84,14 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
         let sync = DeviceSync::new(store, extension, ClientOptions::new(context.actor()?));
         if args.watch {
             sync.start()?;
+            let mut told = None;
             while sync.is_running() {
+                let problem = sync.problem();
+                if let Some(code) = problem.filter(|_| problem != told) {
+                    // It goes on; whoever watches sees why nothing comes.
+                    Failure::Unmet(code).report(context.out.is_json());
+                }
+                told = problem;
                 std::thread::sleep(LOOK);
             }
             return Ok(sync.stop()?);
@@ -125,7 +132,7 @@ pub(super) fn status(context: &Context) -> Result<()> {
                 json!({
                     "device": device, "tenant": status.tenant.as_ref().map(ToString::to_string),
                     "pending": status.pending, "conflicts": status.conflicts, "scopes": status.scopes,
-                    "hydrating": status.hydrating, "met": met, "lease_until": until,
+                    "hydrating": status.hydrating, "absent": status.absent, "met": met, "lease_until": until,
                     "fhir": status.fhir_server, "unavailable": status.unavailable,
                 })
             },
@@ -150,6 +157,9 @@ pub(super) fn status(context: &Context) -> Result<()> {
                     return writeln!(out, "server last met: {}", text(met.clone()));
                 }
                 writeln!(out, "{} scopes, {} of them on their way", status.scopes, status.hydrating)?;
+                if status.absent > 0 {
+                    writeln!(out, "{} attachments have not come yet", status.absent)?;
+                }
                 writeln!(out, "server last met: {}", text(met.clone()))?;
                 writeln!(out, "works without it until: {}", text(until.clone()))
             },
@@ -161,7 +171,7 @@ pub(super) fn conflicts(context: &Context, command: &ConflictsCommand) -> Result
     with_client(context, |client| match command {
         ConflictsCommand::List(_) => list(context, client),
         ConflictsCommand::Show(args) => show(context, client, args),
-        ConflictsCommand::Resolve(args) => resolve(client, args),
+        ConflictsCommand::Resolve(args) => resolve(context, client, args),
     })
 }
 
@@ -224,14 +234,19 @@ fn show(context: &Context, client: &Client, args: &ConflictsShowArgs) -> Result<
     )
 }
 
-fn resolve(client: &Client, args: &ConflictsResolveArgs) -> Result<()> {
+fn resolve(context: &Context, client: &Client, args: &ConflictsResolveArgs) -> Result<()> {
     let resolution = match &args.with {
         Some(path) => Resolution::Edited(super::read(path)?),
         None if args.take_mine => Resolution::TakeMine,
         None if args.delete => Resolution::Delete,
         None => Resolution::KeepTheirs,
     };
-    Ok(client.resolve(&find(client, &args.id)?, &resolution)?)
+    let conflict = find(client, &args.id)?;
+    client.resolve(&conflict, &resolution)?;
+    context.out.show(
+        || json!({ "resolved": conflict.id.as_str() }),
+        |out| writeln!(out, "Decided. `keepwell sync` tells the server."),
+    )
 }
 
 fn find(client: &Client, id: &str) -> Result<Conflict> {
@@ -289,7 +304,7 @@ fn tell(report: &Report, conflicts: u64, out: &mut dyn Write) -> std::io::Result
         let kept = grouped(report.kept);
         writeln!(
             out,
-            "{kept} edits stay on this device: what they make is in no scope, of no patient for one."
+            "{kept} edits stay on this device: what they make is in no scope, such as that of a patient."
         )?;
     }
     if conflicts > 0 {

@@ -110,7 +110,8 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<()> {
     let reports = context.with(|session| {
         let mut reports = Vec::with_capacity(files.len());
         for file in &files {
-            reports.push((file.display().to_string(), import_file(session, file, &options)?));
+            let report = import_file(session, file, &options).map_err(|failure| failure.about(file))?;
+            reports.push((file.display().to_string(), report));
         }
         session.settle()?;
         Ok(reports)
@@ -238,7 +239,8 @@ pub(super) fn archive(context: &Context, args: &ArchiveArgs) -> Result<()> {
 }
 
 pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<()> {
-    let file = File::open(&args.file).map_err(io_failure("opening the archive"))?;
+    let opened = File::open(&args.file).map_err(io_failure("opening the archive"));
+    let file = opened.map_err(|failure| failure.about(&args.file))?;
     let passphrase = secret::existing(args.passphrase_file.as_deref(), ARCHIVE_PASSPHRASE)?;
     let passcode = context.first_passcode(args.with_passcode)?;
     let bar = progress::bar("restoring", None);
