@@ -152,7 +152,7 @@ fn a_search_finds_and_one_that_is_refused_is_a_request_that_was_refused() {
     let desk = Desk::filled(1);
     let found = desk.json(["search", "Patient"]);
     assert_eq!((&found["total"], &found["entry"][0]["resource"]["id"]), (&1.into(), &desk.patient().into()));
-    assert!(desk.ok(["search", "Patient?_id=nobody"]).contains("0 of 0"));
+    assert_eq!(desk.json(["search", "Patient?_id=nobody"])["total"], 0);
     assert!(desk.fails(1, 301, ["search", "Patient?nosuch=1"]).contains("nosuch"));
     desk.fails(1, 304, ["search", "Patient?birthdate=soon"]);
     desk.fails(1, 320, ["search", "Nothing"]);

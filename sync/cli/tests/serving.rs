@@ -266,7 +266,10 @@ fn an_operator_beside_the_server_invites_lists_locks_out_and_wipes() {
     assert_eq!(operate(&["invite", "dr.smith", "--withdraw"])["withdrawn"], 1);
     let shown = server.ok(["serve", "invite", "dr.smith", "--config", &config]);
     assert!(shown.contains("KEEPWELL:") && shown.contains('\u{2588}'), "{shown}");
-    refused(460, &["invite", "dr.jones", "--hours", "100000"]);
+    for wrong in [&["invite", "dr.jones", "--hours", "169"][..], &["invite", "dr jones"]] {
+        let output = server.run([&["serve"], wrong, &["--config", &config]].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
 
     let enrol = |desk: &Desk, invited: &Value| {
         let file = desk.write("invitation.txt", invited["invitation"].as_str().unwrap());
