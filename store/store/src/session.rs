@@ -57,11 +57,12 @@ pub struct Session {
     pub(crate) actor_key: i64,
     pub(crate) generation: u64,
     check_references: bool,
+    is_attended: bool,
 }
 
 impl Session {
     pub(crate) fn new(store: Store, actor: Actor, actor_key: i64, generation: u64) -> Self {
-        Self { store, actor, actor_key, generation, check_references: false }
+        Self { store, actor, actor_key, generation, check_references: false, is_attended: true }
     }
 
     /// Who acts.
@@ -79,6 +80,12 @@ impl Session {
     /// Whether writes are refused when a literal reference to this store leads nowhere. Off at first.
     pub fn set_check_references(&mut self, check: bool) {
         self.check_references = check;
+    }
+
+    /// Whether a person is at work in it, so that each call puts off the idle lock. True at first; false is for what goes
+    /// on by itself, such as sync in the background.
+    pub fn set_attended(&mut self, attended: bool) {
+        self.is_attended = attended;
     }
 
     /// create (POST): the store chooses the id.
@@ -413,7 +420,12 @@ impl Session {
     }
 
     pub(crate) fn enter(&self) -> Result<OpenGuard<'_>> {
-        self.store.inner.enter(Some(self.generation))
+        let generation = Some(self.generation);
+        if self.is_attended {
+            self.store.inner.enter(generation)
+        } else {
+            self.store.inner.enter_unattended(generation)
+        }
     }
 
     /// Runs `work` as one transaction over resources and the tables of extensions, with one event of the audit trail

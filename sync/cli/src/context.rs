@@ -5,6 +5,7 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use keepwell_client::SyncExtension;
 use keepwell_server::ServerExtension;
@@ -34,6 +35,9 @@ pub(crate) struct Context {
     /// Asked for once at the most: a file may be a pipe, and a person should not type twice.
     passcode: OnceCell<Passcode>,
 }
+
+/// Longer than any program runs.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Context {
     pub(crate) fn new(global: Global) -> Self {
@@ -107,9 +111,13 @@ impl Context {
         self.open(self.options(), suspicion)
     }
 
-    /// As [`Self::unlocked`], for a store that syncs, or begins to.
-    pub(crate) fn unlocked_to_sync(&self, sync: &SyncExtension) -> Result<Store> {
+    /// As [`Self::unlocked`], for a store that syncs, or begins to. One that syncs until the program is ended is not locked
+    /// by time alone, as long as somebody calls [`keepwell_store::vault::Vault::touch`].
+    pub(crate) fn unlocked_to_sync(&self, sync: &SyncExtension, until_ended: bool) -> Result<Store> {
         let mut options = self.options();
+        if until_ended {
+            options.policy.session = FOREVER;
+        }
         options.extensions.push(Arc::new(sync.clone()));
         self.open(options, Suspicion::Refuse)
     }

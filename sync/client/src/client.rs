@@ -183,7 +183,8 @@ impl Client {
     }
 
     /// Syncs on a thread of its own from now on: when something is saved, when the server says that there is
-    /// something, and from time to time.
+    /// something, and from time to time. It is no activity: a store that nobody else uses locks when its idle time is
+    /// over, and the thread ends.
     ///
     /// # Errors
     /// As [`Self::sync`].
@@ -195,7 +196,12 @@ impl Client {
         self.with_driver(|_| Ok(()))?;
         let (client, signal) = (self.clone(), self.extension.signal().clone());
         Background::start(signal, policy, move |watched| {
-            client.with_driver(|driver| background::follow(driver, watched))
+            client.with_driver(|driver| {
+                driver.set_attended(false);
+                let done = background::follow(driver, watched);
+                driver.set_attended(true);
+                done
+            })
         })
     }
 

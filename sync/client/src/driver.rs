@@ -47,6 +47,11 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
+    /// Whether somebody waits for what it does ([`Session::set_attended`]).
+    pub(crate) fn set_attended(&mut self, attended: bool) {
+        self.session.set_attended(attended);
+    }
+
     /// A driver for the device that `session`'s store is enrolled as.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use common::{DAY_MS, World, actor, flag, id, kind, patient};
 use keepwell_backend::{Access, Backend, DeviceState};
 use keepwell_client::{Cancel, Client, ClientOptions, Error, Resolution, SyncExtension};
-use keepwell_protocol::{Base64, Decision, ParkKind, WipeOrder};
+use keepwell_protocol::{Base64, Body, Decision, ParkKind, WipeOrder};
 use keepwell_store::Store;
 use keepwell_store::audit::Action;
 use keepwell_store::vault::{MemoryKeychain, Passcode, State};
@@ -126,9 +126,8 @@ fn a_conflict_is_kept_with_all_three_sides_until_a_person_decides() {
         assert_eq!(two.read("Flag/f1").unwrap(), flag("f1", "p1", "cat"));
         let conflicts = two.client.conflicts().unwrap();
         let [conflict] = &conflicts[..] else { panic!("{} conflicts", conflicts.len()) };
-        let text = |body: &Option<keepwell_protocol::Body>| {
-            String::from_utf8(body.as_ref().unwrap().as_bytes().to_vec()).unwrap()
-        };
+        let text =
+            |body: &Option<Body>| String::from_utf8(body.as_ref().unwrap().as_bytes().to_vec()).unwrap();
         assert_eq!(conflict.kind, ParkKind::Conflict);
         assert_eq!(text(&conflict.base), flag("f1", "p1", "old"));
         assert_eq!(text(&conflict.mine), flag("f1", "p1", "dog"));
@@ -600,6 +599,25 @@ fn a_cancelled_round_goes_on_where_it_was() {
     assert_eq!((device.client.status().unwrap().pending, world.on_server("Patient/p1")), (1, None));
     assert_eq!(device.sync().applied, 1);
     assert_eq!(world.on_server("Patient/p1"), device.read("Patient/p1"));
+}
+
+#[test]
+fn sync_in_the_background_does_not_put_off_the_idle_lock() {
+    let world = World::new();
+    let device = world.device("d1", "ann", &["p1"]);
+    let background = device.client.start().unwrap();
+    for minute in 1..=4 {
+        world.clock.sleep(std::time::Duration::from_secs(60));
+        let body = flag("f1", "p1", &minute.to_string());
+        world.backend.put(&Body::new(body).unwrap(), world.now()).unwrap();
+        background.sync_now();
+        wait_for(|| background.report().stored == minute);
+    }
+    world.clock.sleep(std::time::Duration::from_secs(61));
+    background.sync_now();
+    wait_for(|| background.is_over());
+    assert_eq!(device.store.state(), State::Locked);
+    assert!(matches!(background.stop(), Err(Error::Store(_))));
 }
 
 #[test]

@@ -63,7 +63,8 @@ Examples:
   keepwell sync
   keepwell sync --watch")]
 pub(crate) struct SyncArgs {
-    /// Go on until interrupted, whenever the server has something; meanwhile no other command opens the store
+    /// Go on until interrupted, whenever the server has something; meanwhile the store is open to no other command, and not
+    /// locked by time alone
     #[arg(long)]
     pub(crate) watch: bool,
 }

@@ -70,7 +70,7 @@ fn attach(context: &Context, args: &EnrolArgs, address: &str) -> Result<()> {
         WritesArg::Guarded => Writes::Guarded,
         WritesArg::Consented => Writes::Consented,
     };
-    with_store(context, |store, sync| {
+    with_store(context, false, |store, sync| {
         FhirClient::new(store, sync, ClientOptions::new(context.actor()?)).attach(&server)?;
         context.out.show(
             || json!({ "fhir": address }),
@@ -80,8 +80,8 @@ fn attach(context: &Context, args: &EnrolArgs, address: &str) -> Result<()> {
 }
 
 pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
-    with_store(context, |store, extension| {
-        let sync = DeviceSync::new(store, extension, ClientOptions::new(context.actor()?));
+    with_store(context, args.watch, |store, extension| {
+        let sync = DeviceSync::new(store.clone(), extension, ClientOptions::new(context.actor()?));
         if args.watch {
             sync.start()?;
             let mut told = None;
@@ -93,6 +93,9 @@ pub(super) fn sync(context: &Context, args: &SyncArgs) -> Result<()> {
                 }
                 told = problem;
                 std::thread::sleep(LOOK);
+                // The program holds the store open; who does not want that ends it. One that was locked has ended the
+                // thread, which says why.
+                let _ = store.vault().touch();
             }
             return Ok(sync.stop()?);
         }
@@ -321,17 +324,21 @@ fn tell(report: &Report, conflicts: u64, out: &mut dyn Write) -> std::io::Result
 
 /// Runs `work` with a client of the store, then closes it.
 fn with_client(context: &Context, work: impl FnOnce(&Client) -> Result<()>) -> Result<()> {
-    with_store(context, |store, sync| work(&client(context, store, sync)?))
+    with_store(context, false, |store, sync| work(&client(context, store, sync)?))
 }
 
 fn client(context: &Context, store: Store, sync: SyncExtension) -> Result<Client> {
     Ok(Client::new(store, sync, ClientOptions::new(context.actor()?)))
 }
 
-/// Runs `work` with the store, then closes it.
-fn with_store(context: &Context, work: impl FnOnce(Store, SyncExtension) -> Result<()>) -> Result<()> {
+/// Runs `work` with the store, then closes it; `until_ended` as for [`Context::unlocked_to_sync`].
+fn with_store(
+    context: &Context,
+    until_ended: bool,
+    work: impl FnOnce(Store, SyncExtension) -> Result<()>,
+) -> Result<()> {
     let sync = SyncExtension::new();
-    let store: Store = context.unlocked_to_sync(&sync)?;
+    let store: Store = context.unlocked_to_sync(&sync, until_ended)?;
     let done = work(store.clone(), sync);
     // After a wipe there is nothing to close; a lease that is over has closed it.
     let closed = store.lock();

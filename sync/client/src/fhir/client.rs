@@ -87,8 +87,8 @@ impl FhirClient {
         })
     }
 
-    /// Syncs on a thread of its own from now on: when something is saved, and from time to time. Nothing is metered
-    /// here: attachments are inside of resources.
+    /// Syncs on a thread of its own from now on: when something is saved, and from time to time. It is no activity
+    /// ([`crate::Client::start`]). Nothing is metered here: attachments are inside of resources.
     ///
     /// # Errors
     /// As [`Self::sync`].
@@ -99,7 +99,14 @@ impl FhirClient {
     pub(crate) fn start_with(&self, policy: Policy) -> Result<Background> {
         self.with_driver(|_| Ok(()))?;
         let (client, signal) = (self.clone(), self.extension.signal().clone());
-        Background::start(signal, policy, move |watched| client.with_driver(|driver| driver.follow(watched)))
+        Background::start(signal, policy, move |watched| {
+            client.with_driver(|driver| {
+                driver.set_attended(false);
+                let done = driver.follow(watched);
+                driver.set_attended(true);
+                done
+            })
+        })
     }
 
     /// Whoever syncs next reads again what is kept of the server.

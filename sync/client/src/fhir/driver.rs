@@ -37,6 +37,11 @@ pub(super) struct FhirDriver {
 }
 
 impl FhirDriver {
+    /// Whether somebody waits for what it does ([`Session::set_attended`]).
+    pub(super) fn set_attended(&mut self, attended: bool) {
+        self.session.set_attended(attended);
+    }
+
     /// A driver for the server that `session`'s store syncs with.
     ///
     /// # Errors
