@@ -46,6 +46,10 @@ pub enum Defect {
     RepeatsTooLarge,
     /// A device that is locked goes on.
     WorksLocked,
+    /// What is in no scope goes when the server has said so.
+    ForgetsKept,
+    /// What is on this device alone is overwritten by another resource of its id.
+    OverwritesKept,
     /// Losing edits are not kept for the server's archive.
     ForgetsLosing,
     /// Outcomes in a page are settled behind its rows.
@@ -82,6 +86,8 @@ impl Defect {
         Self::EntersGivenUp,
         Self::RepeatsTooLarge,
         Self::WorksLocked,
+        Self::ForgetsKept,
+        Self::OverwritesKept,
         Self::ForgetsLosing,
         Self::SettlesLate,
         Self::TrustsOutcomes,

@@ -125,7 +125,11 @@ impl<R: Replica> Turn<'_, R> {
 
     /// The server has nothing of the resource and takes nothing: it stays here, and its next edit makes it again.
     fn keep(&mut self, key: &ResourceKey, sent: Option<Body>) -> Result<(), R::Error> {
-        if self.replica.content(key)? == sent { self.replica.set_base(key, None) } else { Ok(()) }
+        if self.replica.content(key)? != sent {
+            return Ok(());
+        }
+        self.replica.set_base(key, None)?;
+        if Defect::ForgetsKept.is_on() { self.replica.purge(key) } else { Ok(()) }
     }
 
     /// The server keeps what was sent for people; the device lets go of it, and of what was edited since.

@@ -10,9 +10,13 @@ use serde::Deserialize;
 /// A text that is longer is one that makes its body worth a delta.
 const SHORT_BYTES_MAX: usize = 100;
 
+/// What a resource is about that is in no scope.
+const NOWHERE: &str = "Location/l1";
+
 /// What a resource says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Content {
+    /// Whom it is about; nobody if it is in no scope.
     pub(crate) patient: String,
     pub(crate) fields: BTreeMap<String, String>,
     /// Makes the body large enough to be worth a delta.
@@ -77,9 +81,13 @@ impl Content {
             _ => "",
         };
         let text = if self.is_long { "a long text ".repeat(40) } else { "short".to_owned() };
-        let (kind, id, patient) = (key.kind, &key.id, &self.patient);
+        let (kind, id) = (key.kind, &key.id);
+        let subject = match self.patient.as_str() {
+            "" => NOWHERE.to_owned(),
+            patient => format!("Patient/{patient}"),
+        };
         let body = format!(
-            r#"{{"resourceType":"{kind}","id":"{id}",{extension}{status}"code":{{"text":"{text}"}},"subject":{{"reference":"Patient/{patient}"}}}}"#
+            r#"{{"resourceType":"{kind}","id":"{id}",{extension}{status}"code":{{"text":"{text}"}},"subject":{{"reference":"{subject}"}}}}"#
         );
         Body::new(body).expect("it is a JSON object")
     }
@@ -88,7 +96,7 @@ impl Content {
         let parts = parts(body);
         let own = |text: &str, prefix| text.strip_prefix(prefix).unwrap_or(text).to_owned();
         Self {
-            patient: own(parts.subject.reference, "Patient/"),
+            patient: parts.subject.reference.strip_prefix("Patient/").unwrap_or_default().to_owned(),
             fields: parts
                 .extension
                 .iter()

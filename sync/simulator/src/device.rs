@@ -6,7 +6,9 @@ use keepwell_engine::{
     Answer, Edited, Effect, Engine, Event, Known, MemoryReplica, Now, Replica as _, Settings, edited,
 };
 use keepwell_fhir::Instant;
-use keepwell_protocol::{Blob, Body, Digest, Hash, Id, ParkKind, ResourceKey, Scope, Sequence, Version};
+use keepwell_protocol::{
+    Blob, Body, Digest, Hash, Id, ParkKind, PullItem, ResourceKey, Scope, Sequence, Version,
+};
 
 use crate::content::{file, values};
 use crate::home::{End, Image};
@@ -56,6 +58,8 @@ pub(crate) struct Device {
     pub(crate) backup: Option<Backup>,
     /// The versions that readers have seen.
     pub(crate) seen: BTreeMap<ResourceKey, Version>,
+    /// What the last event made it forget.
+    pub(crate) forgotten: Vec<ResourceKey>,
     random: Random,
 }
 
@@ -78,6 +82,7 @@ impl Device {
             was_full: false,
             backup: None,
             seen: BTreeMap::new(),
+            forgotten: Vec::new(),
             random,
         }
     }
@@ -199,6 +204,7 @@ impl Device {
         let random = &mut || self.random.next();
         let now = Now { ms: now_ms, wall };
         let mut touched = Touched::new();
+        self.forgotten.clear();
         let frozen: BTreeSet<Sequence> =
             self.replica.frozen().map(|frozen| frozen.mutation().sequence).collect();
         let before = self.is_full.then(|| self.replica.clone());
@@ -225,6 +231,17 @@ impl Device {
         self.check(touched.keys())?;
         touched.keys().try_for_each(|key| self.check_group(key, &frozen))?;
         Ok((effects, self.missing_edits(&touched)))
+    }
+
+    /// The resources whose mutations a page settles.
+    pub(crate) fn settled_by(&mut self, event: &Event) -> BTreeSet<ResourceKey> {
+        let Event::Answer { answer: Answer::Pull { items, .. }, .. } = event else { return BTreeSet::new() };
+        let outcomes = items.iter().filter_map(|item| match item {
+            PullItem::Outcome(settlement) => Some(settlement.sequence),
+            _ => None,
+        });
+        let mutations = outcomes.filter_map(|sequence| self.replica.mutation(sequence).ok().flatten());
+        mutations.map(|frozen| frozen.mutation().key.clone()).collect()
     }
 
     /// Edits that were shown before and are not any more, without a record.
@@ -301,7 +318,9 @@ impl Device {
             _ if mutation.is_some() && base.is_none() => "is in flight and has no base",
             _ if held.is_some() && mutation.is_none() => "is held back and not in flight",
             Some(known) if !is_kept(known) => "is in no scope that it holds",
-            None if content.is_some() && base.is_none() => "is neither edited nor known",
+            None if base.is_none() && content.as_ref().and_then(scope_of).is_some() => {
+                "is neither edited nor known, and not for here alone"
+            }
             None if !scopes.is_empty() && base.is_none() => "is in a scope and not known",
             Some(known) if base.is_none() && known.hash.is_some() != content.is_some() => {
                 "is not as it is known"
@@ -339,7 +358,7 @@ impl Device {
             return Ok(());
         }
         let (Ok(content), Ok(scopes)) = (replica.content(key), replica.scopes());
-        let scope = content.as_ref().map(scope_of);
+        let scope = content.as_ref().and_then(scope_of);
         if scope.is_none_or(|scope| scopes.iter().any(|held| held.scope == scope)) {
             return Ok(());
         }
@@ -354,7 +373,11 @@ impl Device {
                 return Err(Violation::new("I4", detail));
             }
             Some(known) => self.seen.insert(key.clone(), known.version),
-            None => self.seen.remove(key),
+            None => {
+                let before = self.seen.remove(key);
+                self.forgotten.extend(before.filter(|_| known.is_none()).map(|_| key.clone()));
+                None
+            }
         };
         Ok(())
     }
@@ -406,6 +429,19 @@ impl Device {
             let is_blank = record.base.is_none() && record.mine.is_none();
             is_own && (is_blank || record.mine.iter().flat_map(values).any(|(_, own)| own == value))
         })
+    }
+
+    /// Whether a value is in what is on this device alone, since it is in no scope.
+    pub(crate) fn keeps(&mut self, key: &ResourceKey, value: &str) -> bool {
+        let (Ok(known), Ok(content)) = (self.replica.known(key), self.replica.content(key));
+        let content = content.filter(|body| known.is_none() && scope_of(body).is_none());
+        content.is_some_and(|body| values(&body).any(|(_, own)| own == value))
+    }
+
+    /// The resources that are on this device alone, since they are in no scope.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = (&ResourceKey, &Body)> {
+        let known: BTreeSet<_> = self.replica.all_known().map(|(key, _)| key).collect();
+        self.replica.contents().filter(move |(key, body)| !known.contains(key) && scope_of(body).is_none())
     }
 
     /// The bytes of an attachment; none if they are not here.

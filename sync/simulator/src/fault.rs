@@ -41,6 +41,7 @@ macro_rules! faults {
                     Self::Partition | Self::Versions | Self::NewWord | Self::Lease => 3,
                     Self::DiskFull | Self::ServerDiskFull => 3,
                     Self::Attachment | Self::Damage => 3,
+                    Self::NoScope => 4,
                     _ => 1,
                 }
             }
@@ -113,6 +114,8 @@ faults! {
     SmallPage "small-page";
     /// The server has no time.
     Busy "busy";
+    /// Content is in no scope: made so, or it loses the one that it is in.
+    NoScope "no-scope";
     /// Links of devices are cut one by one, some one way only, and healed in another order.
     Partition "partition";
     /// The programs of the server and of the devices are updated to another version of the protocol, at different times.

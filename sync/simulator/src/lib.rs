@@ -6,6 +6,7 @@ mod device;
 mod fault;
 mod files;
 mod home;
+mod kept;
 mod leases;
 mod limits;
 mod links;

@@ -136,7 +136,7 @@ impl World<'_> {
             .iter()
             .filter_map(|(key, head, versions)| {
                 let body = versions.last()?.clone()?;
-                let (scope, state) = (scope_of(&body), RowState::In(body));
+                let (scope, state) = (scope_of(&body)?, RowState::In(body));
                 let position = end.as_ref().ok()?.upto;
                 let row = Row { position, scope, key: key.clone(), version: head.version, at: None, state };
                 held.iter().all(|held| held.scope != row.scope).then_some(row)

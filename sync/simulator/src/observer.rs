@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keepwell_backend::{Access, Head, provenance_of};
+use keepwell_backend::{Access, FeedState, Head, provenance_of};
+use keepwell_engine::Replica as _;
 use keepwell_protocol::limits::OUTCOMES_MAX;
 use keepwell_protocol::{
-    Blob, Body, Error, Frozen, Incarnation, Mutation, MutationId, Operation, Outcome, Position, PullEnd,
-    PullHead, PullItem, PullRequest, ResourceKey, Row, RowState, Scope, Settlement, Version,
+    Blob, Body, Epoch, Error, Frozen, Incarnation, Mutation, MutationId, Operation, Outcome, ParkReason,
+    Position, PullEnd, PullHead, PullItem, PullRequest, ResourceKey, Row, RowState, Scope, Settlement,
+    Version,
 };
 
 use crate::content::{Content, file};
@@ -35,6 +37,8 @@ impl World<'_> {
             };
             let is_done = match settlement.outcome {
                 Outcome::Applied { .. } | Outcome::Noop { .. } => true,
+                // What stays on the device is no part of what the server does as one.
+                Outcome::Parked { why: ParkReason::NoScope, .. } => continue,
                 Outcome::Conflict { .. } | Outcome::Parked { .. } | Outcome::Rejected { .. } => false,
                 _ => continue,
             };
@@ -106,10 +110,51 @@ impl World<'_> {
         Ok(())
     }
 
+    /// I1: a device does not forget what it wrote, and a scope that it holds tells of: nor that it was deleted since.
+    pub(crate) fn check_forgotten(
+        &mut self,
+        device: usize,
+        (epoch, upto): (Epoch, Position),
+        forgotten: &[ResourceKey],
+    ) -> Step {
+        if forgotten.is_empty() || self.server.horizon().epoch != epoch {
+            return Ok(());
+        }
+        let own = &mut self.devices[device];
+        let Ok(mut scopes) = own.replica.scopes();
+        let Ok(progress) = own.engine.progress(&mut own.replica);
+        let grants = self.server.grants(&own.user);
+        scopes.retain(|held| {
+            let is_read = held.is_complete && held.position.is_none();
+            let granted = grants.iter().find(|granted| granted.scope == held.scope);
+            is_read && granted.is_some_and(|granted| granted.generation == held.generation)
+        });
+        let own = &mut self.devices[device];
+        for key in forgotten.iter().filter(|key| matches!(own.replica.known(key), Ok(None))) {
+            let rows = self.server.memory.inspect(|tenant| tenant.rows_of(key));
+            let rows = rows.expect("memory does not fail");
+            let newest = rows.iter().map(|row| row.version).max();
+            // What was deleted may have been made anew elsewhere.
+            let is_told = rows.iter().any(|row| {
+                row.state != FeedState::Left
+                    && Some(row.version) == newest
+                    && row.position <= upto.min(progress.position)
+                    && scopes.iter().any(|held| held.scope == row.scope)
+            });
+            if is_told {
+                let detail = format!("{} forgot {key}, of which it is told", own.id);
+                return Err(Violation::new("I1", detail));
+            }
+        }
+        Ok(())
+    }
+
     fn check_row(&self, device: usize, row: &Row) -> Step {
         let head = self.server.memory.inspect(|tenant| tenant.head(&row.key)).expect("memory does not fail");
         let problem = match &row.state {
-            RowState::In(body) if scope_of(body) != row.scope => "is told of a scope that it is not in",
+            RowState::In(body) if scope_of(body).as_ref() != Some(&row.scope) => {
+                "is told of a scope that it is not in"
+            }
             RowState::In(_) | RowState::Own(_) if head.is_none_or(|head| head.version != row.version) => {
                 "is told in a version that is not the newest"
             }
@@ -125,7 +170,7 @@ impl World<'_> {
             return Ok(());
         };
         let RowState::In(body) = &row.state else { return Ok(()) };
-        if self.access(device, &scope_of(body)).is_some() {
+        if self.access_to(device, body).is_some() {
             return Ok(());
         }
         let detail = format!("{} is told to {}, who may not read it", row.key, self.devices[device].id);
@@ -137,7 +182,7 @@ impl World<'_> {
         let old = (mutation.operation != Operation::Create).then_some(mutation.base);
         for version in old.into_iter().chain([made]) {
             let Some(body) = self.server_body(&mutation.key, version) else { continue };
-            if self.access(device, &scope_of(&body)) != Some(Access::Write) {
+            if self.access_to(device, &body) != Some(Access::Write) {
                 let detail = format!("{} wrote {} without access", self.devices[device].id, mutation.key);
                 return Err(Violation::new("I12", detail));
             }
@@ -208,9 +253,7 @@ impl World<'_> {
     pub(crate) fn check_reader(&self, device: usize, blob: &Blob) -> Step {
         let names = |(_, head, versions): &(ResourceKey, Head, Vec<Option<Body>>)| {
             let body = versions.last().and_then(Option::as_ref).filter(|_| !head.deleted);
-            body.is_some_and(|body| {
-                file(body) == Some(*blob) && self.access(device, &scope_of(body)).is_some()
-            })
+            body.is_some_and(|body| file(body) == Some(*blob) && self.access_to(device, body).is_some())
         };
         if self.server.resources().iter().any(names) {
             return Ok(());
@@ -219,13 +262,18 @@ impl World<'_> {
         Err(Violation::new("I12", format!("{name} reads what is attached to nothing that it may read")))
     }
 
+    fn access_to(&self, device: usize, body: &Body) -> Option<Access> {
+        self.access(device, &scope_of(body)?)
+    }
+
     fn access(&self, device: usize, scope: &Scope) -> Option<Access> {
         let user = &self.devices[device].user;
         self.server.memory.inspect(|tenant| tenant.access(user, scope)).expect("memory does not fail")
     }
 }
 
-/// The scope that the content of a resource says.
-pub(crate) fn scope_of(body: &Body) -> Scope {
-    Scope::patient(&id(&Content::of(body).patient))
+/// The scope that the content of a resource says, if any.
+pub(crate) fn scope_of(body: &Body) -> Option<Scope> {
+    let patient = Content::of(body).patient;
+    (!patient.is_empty()).then(|| Scope::patient(&id(&patient)))
 }

@@ -12,7 +12,7 @@ use keepwell_protocol::{
     Blob, Body, Digest, Frozen, Hash, Id, Member, Position, ResourceKey, Row, Scope, Sequence, Version,
 };
 
-/// An edit that waited when its resource was first written to.
+/// What was saved here and the server did not have when its resource was first written to.
 pub(crate) struct Waited {
     pub(crate) content: Body,
     pub(crate) base: Option<Body>,
@@ -42,7 +42,10 @@ impl<'r, S: Replica> Watched<'r, S> {
             return;
         }
         let (Ok(base), Ok(content)) = (self.memory.base(key), self.memory.content(key));
-        let waited = base.zip(content).map(|(base, content)| Waited { content, base: base.content });
+        let Ok(known) = self.memory.known(key);
+        // What the server never had is here alone.
+        let content = content.filter(|_| base.is_some() || known.is_none());
+        let waited = content.map(|content| Waited { content, base: base.and_then(|base| base.content) });
         self.touched.insert(key.clone(), waited);
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keepwell_backend::{Access, Backend as _, DeviceState, LeasePolicy, MemoryBackend, Redeemed, Retention};
-use keepwell_engine::{Effect, Event, Request, Stop};
+use keepwell_engine::{Answer, Effect, Event, Request, Stop};
 use keepwell_fhir::Instant;
 use keepwell_protocol::{
-    Base64, Body, Epoch, Hash, Id, Incarnation, ResourceKey, Scope, Sequence, Version, WipeOrder,
+    Base64, Body, Epoch, Hash, Id, Incarnation, Position, ResourceKey, Scope, Sequence, Version, WipeOrder,
 };
 
 use crate::content::{Content, values};
@@ -60,6 +60,7 @@ pub(crate) struct Concerns {
     pub(crate) leases: Random,
     pub(crate) space: Random,
     pub(crate) files: Random,
+    pub(crate) kept: Random,
 }
 
 /// A mutation, by device, incarnation and number.
@@ -78,7 +79,7 @@ pub(crate) struct World<'p> {
     pub(crate) faults: BTreeMap<Fault, u64>,
     pub(crate) applied: Applied,
     pub(crate) trace: u64,
-    numbers: u64,
+    pub(crate) numbers: u64,
     pub(crate) saves: Vec<Save>,
     pairs: Vec<(ResourceKey, ResourceKey)>,
     /// What the server wrote as one: resources and their versions.
@@ -125,6 +126,7 @@ impl<'p> World<'p> {
                 leases: random("leases"),
                 space: random("space"),
                 files: random("files"),
+                kept: random("kept"),
             },
             now_ms,
             faults: BTreeMap::new(),
@@ -220,6 +222,7 @@ impl<'p> World<'p> {
             _ => self.crash(device),
         }
         self.seldom()?;
+        self.stay_here()?;
         self.swizzle();
         self.update_programs();
         self.fill_disks();
@@ -240,8 +243,13 @@ impl<'p> World<'p> {
         let from = own.moment();
         let before = (!commits || end.is_some()).then(|| (own.replica.clone(), own.seen.clone()));
         let now_ms = self.now_ms;
+        let read = checkpoint(&event);
+        let settled = self.devices[device].settled_by(&event);
         let (mut effects, missing) = self.devices[device].handle(event, now_ms, commits)?;
         self.check_missing(device, missing)?;
+        let mut forgotten = std::mem::take(&mut self.devices[device].forgotten);
+        forgotten.retain(|key| settled.contains(key));
+        read.map_or(Ok(()), |read| self.check_forgotten(device, read, &forgotten))?;
         let body =
             |key: &ResourceKey, version| self.server.memory.inspect(|tenant| tenant.body(key, version));
         self.devices[device].check_transactions(&self.transactions, |key, known| {
@@ -413,14 +421,15 @@ impl<'p> World<'p> {
         if self.happens(Fault::Foreign, is_foreign) {
             return Some(format!("p{}", self.random.work.below(PATIENTS)));
         }
-        let replica = &mut self.devices[device].replica;
-        let Ok(scopes) = keepwell_engine::Replica::scopes(replica);
-        let held: Vec<String> = scopes
-            .iter()
-            .filter(|held| held.scope.kind() == "Patient")
-            .map(|held| held.scope.name().to_owned())
-            .collect();
+        let held = self.patients_of(device);
         self.random.work.pick(&held).cloned()
+    }
+
+    /// The patients whom a device holds.
+    pub(crate) fn patients_of(&mut self, device: usize) -> Vec<String> {
+        let Ok(scopes) = keepwell_engine::Replica::scopes(&mut self.devices[device].replica);
+        let held = scopes.iter().filter(|held| held.scope.kind() == "Patient");
+        held.map(|held| held.scope.name().to_owned()).collect()
     }
 
     fn save_one(&mut self, device: usize, which: usize) -> Step {
@@ -480,7 +489,7 @@ impl<'p> World<'p> {
         Ok(())
     }
 
-    fn delete(&mut self, device: usize, key: &ResourceKey) -> Step {
+    pub(crate) fn delete(&mut self, device: usize, key: &ResourceKey) -> Step {
         if self.keep(device, &[(key.clone(), None)])? {
             self.excuse(device, key);
         }
@@ -542,7 +551,7 @@ impl<'p> World<'p> {
         format!("v{}", self.numbers)
     }
 
-    fn note_save(&mut self, device: usize, key: &ResourceKey, field: &str, value: String) {
+    pub(crate) fn note_save(&mut self, device: usize, key: &ResourceKey, field: &str, value: String) {
         // A later save of the same field on the same device replaces it.
         for save in self.saves.iter_mut() {
             if save.device == device && save.key == *key && save.field == field {
@@ -804,7 +813,9 @@ impl<'p> World<'p> {
         let kept = self.kept_values();
         for save in self.saves.iter().filter(|save| !save.is_excused) {
             let is_kept = kept.contains(&(save.key.clone(), save.value.clone()));
-            if !is_kept && !self.devices[save.device].has_unsendable(&save.key, &save.value) {
+            let own = &mut self.devices[save.device];
+            let is_here = own.keeps(&save.key, &save.value) || own.has_unsendable(&save.key, &save.value);
+            if !is_kept && !is_here {
                 let name = &self.devices[save.device].id;
                 return Err(Violation::new(
                     "I3",
@@ -819,8 +830,9 @@ impl<'p> World<'p> {
     fn check_view(&mut self, device: usize) -> Step {
         let expected = self.fetch_all(device);
         let device = &self.devices[device];
-        let found: BTreeMap<_, _> =
-            device.replica.contents().map(|(key, body)| (key.clone(), body.clone())).collect();
+        let kept: BTreeSet<_> = device.kept().map(|(key, _)| key).collect();
+        let found = device.replica.contents().filter(|(key, _)| !kept.contains(key));
+        let found: BTreeMap<_, _> = found.map(|(key, body)| (key.clone(), body.clone())).collect();
         if let Some(key) = expected.keys().chain(found.keys()).find(|key| expected.get(key) != found.get(key))
         {
             let (has, should) = (found.get(key), expected.get(key));
@@ -852,6 +864,12 @@ pub(crate) fn subjects(devices: &[Device]) -> Subjects<'_> {
     }
 }
 
+/// Up to where an event has brought all that is granted, and of which history.
+fn checkpoint(event: &Event) -> Option<(Epoch, Position)> {
+    let Event::Answer { answer: Answer::Pull { head, end: Ok(end), .. }, .. } = event else { return None };
+    (head.grants.is_none() && !end.more).then_some((head.epoch, end.upto))
+}
+
 /// The server's time, so long after the beginning.
 fn time(now_ms: u64) -> Instant {
     Instant::from_ms(i64::try_from(EPOCH_MS + now_ms).unwrap_or(i64::MAX))
@@ -865,6 +883,6 @@ pub(crate) fn scope(patient: usize) -> Scope {
     Scope::patient(&id(&format!("p{patient}")))
 }
 
-fn key(kind: &str, name: &str) -> ResourceKey {
+pub(crate) fn key(kind: &str, name: &str) -> ResourceKey {
     ResourceKey { kind: keepwell_fhir::ResourceType::parse(kind).expect("a type of R4"), id: id(name) }
 }
