@@ -194,6 +194,11 @@ typedef struct {
   uint64_t id;
 } KeepwellFeed;
 
+// Takes what a feed tells: a JSON array as `keepwell_feed_next` gives it, with code 0; or the code of what ended the feed,
+// and no events, for the last time. 0 to go on, anything else to hear no more. It is called on a thread of the library, once
+// at a time; it may take its time, and may call this library, also `keepwell_feed_free` of its own feed.
+typedef int32_t (*KeepwellListener)(void *context, int32_t code, const char *events, size_t length);
+
 // Sync of a store: `keepwell_sync_open`; freed by `keepwell_sync_free`.
 typedef struct {
   // Not for the caller.
@@ -377,6 +382,13 @@ const char *keepwell_error_reason(KeepwellError error);
 // FHIR.
 const char *keepwell_error_operation_outcome(KeepwellError error);
 
+// How long further passcodes are refused, in milliseconds: 205 and 206 say it. -1 where an error says nothing of it.
+int64_t keepwell_error_retry_after_ms(KeepwellError error);
+
+// Wrong passcodes that are left until the store erases itself: 205 says it, if the store does that. -1 where an error says
+// nothing of it.
+int64_t keepwell_error_attempts_left(KeepwellError error);
+
 // Frees an error and sets it to none. Null, none and an error that was freed are no mistake.
 //
 // # Safety
@@ -423,7 +435,19 @@ int32_t keepwell_feed_next(KeepwellFeed feed,
                            KeepwellBuffer *events,
                            KeepwellError *error);
 
-// Frees a feed. Zero is no mistake.
+// Tells what comes to `listener` from now on, instead of `keepwell_feed_next`. A feed has one at the most: code 919 for a
+// further one.
+//
+// # Safety
+// `listener` may be called with `context` from a thread of the library until `keepwell_feed_free` has returned, or, where
+// the listener itself frees the feed, until it has; `error` is null or points to memory for one.
+int32_t keepwell_feed_listen(KeepwellFeed feed,
+                             KeepwellListener listener,
+                             void *context,
+                             KeepwellError *error);
+
+// Frees a feed. Its listener is not called any more when this has returned; within a second what it followed is let go.
+// Zero is no mistake.
 int32_t keepwell_feed_free(KeepwellFeed feed);
 
 // Syncs with a plain FHIR server from now on: what is saved is sent, and so is what is in the store already. For a server

@@ -33,6 +33,8 @@ public:
         : std::runtime_error(text(keepwell_error_reason(error))),
           code_(keepwell_error_code(error)),
           actor_(keepwell_error_actor(error)),
+          retry_after_(keepwell_error_retry_after_ms(error)),
+          attempts_left_(keepwell_error_attempts_left(error)),
           outcome_(text(keepwell_error_operation_outcome(error))) {
         keepwell_error_free(&error);
     }
@@ -41,6 +43,10 @@ public:
     int code() const noexcept { return code_; }
     /// Who can act.
     KeepwellActor actor() const noexcept { return actor_; }
+    /// How long further passcodes are refused; negative where the error says nothing of it.
+    std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
+    /// Wrong passcodes that are left until the store erases itself; negative where the error says nothing of it.
+    int64_t attempts_left() const noexcept { return attempts_left_; }
     /// The error as a FHIR OperationOutcome in JSON; empty where it is no matter of FHIR.
     const std::string &operation_outcome() const noexcept { return outcome_; }
 
@@ -49,6 +55,8 @@ private:
 
     int code_;
     KeepwellActor actor_;
+    std::chrono::milliseconds retry_after_;
+    int64_t attempts_left_;
     std::string outcome_;
 };
 
@@ -60,6 +68,10 @@ using Writer = std::function<void(std::string_view piece)>;
 using TokenProvider = std::function<std::string(bool refused)>;
 /// Takes a line for each call that failed, by the rules of `KeepwellLogger`.
 using Logger = std::function<void(int code, KeepwellActor actor, std::string_view line)>;
+
+/// Takes what a feed tells: a JSON array with code 0, or the code of what ended it; gives whether it wants to hear more. It
+/// may call the library, but must not let go of its feed.
+using Listener = std::function<bool(int code, std::string_view events)>;
 
 /// What becomes of a conflict.
 struct Decision {
@@ -361,6 +373,12 @@ private:
 class Feed {
 public:
     explicit Feed(KeepwellFeed feed) noexcept : feed_(feed) {}
+    Feed(Feed &&) noexcept = default;
+    Feed &operator=(Feed &&other) noexcept {
+        listener_.swap(other.listener_);
+        feed_ = std::move(other.feed_);
+        return *this;
+    }
 
     /// What is next, as a JSON array; "[]" when the time passed.
     std::string next(std::chrono::milliseconds timeout) const {
@@ -369,10 +387,29 @@ public:
         });
     }
 
+    /// Tells what comes to `listener` from now on, on a thread of the library, instead of `next`. One that throws hears no
+    /// more.
+    void listen(Listener listener) {
+        auto made = std::make_unique<Listener>(std::move(listener));
+        detail::run([&](KeepwellError *error) { return keepwell_feed_listen(feed_.get(), tell, made.get(), error); });
+        listener_ = std::move(made);
+    }
+
     /// The handle of keepwell.h.
     KeepwellFeed handle() const noexcept { return feed_.get(); }
 
 private:
+    static int32_t tell(void *context, int32_t code, const char *events, size_t length) noexcept {
+        try {
+            const std::string_view told = events == nullptr ? std::string_view() : std::string_view(events, length);
+            return (*static_cast<Listener *>(context))(code, told) ? 0 : 1;
+        } catch (...) {
+            return 1;
+        }
+    }
+
+    // It outlives the handle.
+    std::unique_ptr<Listener> listener_;
     detail::Owned<KeepwellFeed, keepwell_feed_free> feed_;
 };
 

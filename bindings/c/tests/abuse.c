@@ -18,6 +18,72 @@ static void log_line(void *context, int32_t code, int32_t actor, const char *lin
     *(int32_t *)context = code;
 }
 
+/* What a listener is told: by events, and by the end of its feed. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    KeepwellFeed feed;
+    int events, ended;
+    bool frees;
+} Heard;
+
+static int32_t hear(void *context, int32_t code, const char *events, size_t length) {
+    Heard *heard = context;
+    int32_t state;
+    CHECK(keepwell_store_state(store, &state, NULL) == 0);
+    CHECK(code == 0 ? events[0] == '[' && length > 2 : events == NULL && length == 0);
+    CHECK(pthread_mutex_lock(&heard->lock) == 0);
+    heard->events += code == 0;
+    heard->ended = code;
+    if (heard->frees) {
+        CHECK(keepwell_feed_free(heard->feed) == 0);
+    }
+    CHECK(pthread_cond_signal(&heard->told) == 0 && pthread_mutex_unlock(&heard->lock) == 0);
+    return 0;
+}
+
+/* Waits until a listener was told so many events, or the end of its feed. */
+static void wait_for(Heard *heard, int events, int ended) {
+    CHECK(pthread_mutex_lock(&heard->lock) == 0);
+    while (heard->events < events || heard->ended != ended) {
+        CHECK(pthread_cond_wait(&heard->told, &heard->lock) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&heard->lock) == 0);
+}
+
+static void save(const char *id) {
+    char body[96];
+    snprintf(body, sizeof body, "{\"resourceType\":\"Patient\",\"id\":\"%s\"}", id);
+    CHECK(keepwell_update(session, text("Patient"), text(id), text(body), 0, NULL, NULL) == 0);
+}
+
+/* Listeners that are freed from outside and from within, and one whose store is locked. */
+static void listeners(void) {
+    Heard heard[3];
+    for (int at = 0; at < 3; at++) {
+        heard[at] = (Heard){.frees = at == 1};
+        CHECK(pthread_mutex_init(&heard[at].lock, NULL) == 0 && pthread_cond_init(&heard[at].told, NULL) == 0);
+        CHECK((at == 2 ? keepwell_observe_search(session, text("Patient?_id=heard"), &heard[at].feed, NULL)
+                       : keepwell_observe(store, &heard[at].feed, NULL)) == 0);
+        CHECK(keepwell_feed_listen(heard[at].feed, NULL, NULL, NULL) == 911);
+        CHECK(keepwell_feed_listen(heard[at].feed, hear, &heard[at], NULL) == 0);
+    }
+    CHECK(keepwell_feed_listen(heard[0].feed, hear, &heard[0], NULL) == 919);
+    save("heard");
+    for (int at = 0; at < 3; at++) {
+        wait_for(&heard[at], 1, 0);
+    }
+    CHECK(keepwell_feed_free(heard[0].feed) == 0 && keepwell_feed_free(heard[1].feed) == 912);
+    CHECK(keepwell_feed_listen(heard[0].feed, hear, &heard[0], NULL) == 912);
+    save("unheard");
+    CHECK(keepwell_store_lock(store, NULL) == 0);
+    wait_for(&heard[2], 1, 201);
+    CHECK(heard[0].events == 1 && heard[1].events == 1);
+    CHECK(keepwell_feed_free(heard[2].feed) == 0);
+    CHECK(keepwell_session_free(session) == 0 && keepwell_store_unlock(store, text(""), false, NULL) == 0);
+    CHECK(keepwell_session_begin(store, text("u"), text("a"), text("d"), &session, NULL) == 0);
+}
+
 /* Reads, and frees the same handles as others do at the same time. */
 static void *reader(void *unused) {
     (void)unused;
@@ -113,6 +179,8 @@ int main(int argc, char **argv) {
     CHECK(keepwell_observe_search(session, text("Patient"), &live, NULL) == 0);
     CHECK(keepwell_feed_next(live, UINT64_MAX, &buffer, NULL) == 0 && holds(&buffer, "\"added\""));
     CHECK(keepwell_feed_free(live) == 0);
+
+    listeners();
 
     /* What fails is told to the host's log. */
     int32_t logged = 0;

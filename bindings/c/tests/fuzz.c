@@ -220,6 +220,16 @@ static int32_t resolve(void *context, const char *conflict, size_t length,
     return (int32_t)below(rng, 6) - 1;
 }
 
+/* A listener has a thread of its own, and may call the library. */
+static int32_t hear(void *context, int32_t code, const char *events, size_t length) {
+    static _Atomic uint32_t moods;
+    int32_t state;
+    (void)context;
+    CHECK(code == 0 ? length > 2 && events[0] == '[' : events == NULL && length == 0);
+    CHECK(keepwell_store_state((KeepwellStore){1}, &state, NULL) != 917);
+    return atomic_fetch_add(&moods, 1) % 8 == 0;
+}
+
 /* Any thread that syncs asks for tokens: its answers are the program's own. */
 static int32_t give_token(void *context, bool refused, void (*give)(void *to, const char *token, size_t length), void *to) {
     static _Atomic uint32_t moods;
@@ -452,7 +462,8 @@ static void call(Rng *rng) {
             default: code = keepwell_store_unlock(STORE_OF(rng), secret(rng), chance(rng, 50), told); break;
         }
     } else if (dice < 180) {
-        switch (below(rng, 12)) {
+        switch (below(rng, 13)) {
+            case 12: code = keepwell_feed_listen(FEED_OF(rng), chance(rng, 95) ? hear : NULL, NULL, told); break;
             case 0: code = keepwell_store_state(STORE_OF(rng), chance(rng, 95) ? &state : NULL, told); break;
             case 1: code = keepwell_store_backup_report(STORE_OF(rng), out, told); gives = true; break;
             case 2:

@@ -272,8 +272,10 @@ static KeepwellStore keys(KeepwellStore store, const KeepwellStoreOptions *optio
     CHECK(state == KEEPWELL_STATE_LOCKED);
     CHECK(keepwell_store_unlock(store, text("wrong"), false, &error) / 100 == 2);
     CHECK(keepwell_error_actor(error) == KEEPWELL_ACTOR_PERSON);
+    CHECK(keepwell_error_retry_after_ms(error) >= 0 && keepwell_error_attempts_left(error) == 19);
     keepwell_error_free(&error);
     CHECK(error.id == 0 && keepwell_error_reason(error) == NULL);
+    CHECK(keepwell_error_retry_after_ms(error) == -1 && keepwell_error_attempts_left(error) == -1);
     OK(keepwell_store_unlock(store, passcode, false, &error));
     OK(keepwell_store_state(store, &state, &error));
     CHECK(state == KEEPWELL_STATE_OPEN);
@@ -328,6 +330,7 @@ int main(int argc, char **argv) {
     int excluded = 0;
     options.backup_guard = (KeepwellBackupGuard){&excluded, exclude, is_excluded};
     options.place = text("the journey's own place");
+    options.erase_after = 20;
     KeepwellText passcode = text("correct horse");
     KeepwellStore store;
     OK(keepwell_store_create(&options, passcode, &store, &error));

@@ -1,6 +1,7 @@
 // The journey in C++, without a server. Usage: journey DIRECTORY [PART]: the directory must not exist, and its parts are
 // "records", "keys" and "mistakes".
 
+#include <future>
 #include <map>
 #include <thread>
 
@@ -67,6 +68,15 @@ void written_and_found(const keepwell::Store &store, const keepwell::Session &se
         session.create("Patient", R"({"resourceType":"Patient","name":[{"family":"Example"}],"gender":"female"})").id;
     CHECK(holds(feed.next(seconds(30)), "\"added\"") && holds(commits.next(seconds(30)), id));
     CHECK(commits.next(seconds(0)) == "[]");
+    std::promise<std::string> heard;
+    commits.listen([&](int code, std::string_view events) {
+        CHECK(code == 0 && store.state() == KEEPWELL_STATE_OPEN);
+        heard.set_value(std::string(events));
+        return false;
+    });
+    REFUSED(919, commits.listen([](int, std::string_view) { return true; }));
+    session.update("Patient", "heard", patient("heard"));
+    CHECK(holds(heard.get_future().get(), "\"heard\""));
     CHECK(session.patch("Patient", id, KEEPWELL_PATCH_MERGE, R"({"active":true})", 1).version == 2);
     REFUSED(103, session.patch("Patient", id, KEEPWELL_PATCH_MERGE, R"({"active":false})", 1));
     CHECK(holds(session.read("Patient", id), "\"active\":true") && !holds(session.read("Patient", id, 1), "active"));
@@ -228,6 +238,7 @@ void keys(const std::string &directory) {
     Guard guard;
     KeepwellStoreOptions options = keepwell::options(directory, "journey", "tablet 1", vault);
     options.backup_guard = guard.callbacks();
+    options.erase_after = 20;
     keepwell::Store store = keepwell::Store::create(options, PASSCODE);
     CHECK(!vault.secrets.empty() && guard.excluded > 0 && holds(store.backup_report(), "excluded\":true"));
     guard.fails = true;
@@ -245,7 +256,8 @@ void keys(const std::string &directory) {
         store.unlock("wrong");
         CHECK(false);
     } catch (const keepwell::Error &error) {
-        CHECK(error.code() / 100 == 2 && error.actor() == KEEPWELL_ACTOR_PERSON);
+        CHECK(error.code() == 205 && error.actor() == KEEPWELL_ACTOR_PERSON);
+        CHECK(error.retry_after().count() >= 0 && error.attempts_left() == 19);
     }
     using Refusal = std::pair<int, std::function<void()>>;
     int told = 0;

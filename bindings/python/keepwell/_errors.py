@@ -19,7 +19,8 @@ class Actor(enum.IntEnum):
 class Error(Exception):
     """A stable code (docs/error-codes.md), a text without patient data, and who can act."""
 
-    def __init__(self, code: int, reason: str, actor: Actor, outcome: Optional[str]) -> None:
+    def __init__(self, code: int, reason: str, actor: Actor, outcome: Optional[str],
+                 retry_after_s: Optional[float] = None, attempts_left: Optional[int] = None) -> None:
         super().__init__(f"{code}: {reason}")
         #: The stable code.
         self.code = code
@@ -27,6 +28,10 @@ class Error(Exception):
         self.reason = reason
         #: Who can act.
         self.actor = actor
+        #: How many seconds further passcodes are refused; None where the error says nothing of it.
+        self.retry_after_s = retry_after_s
+        #: Wrong passcodes that are left until the store erases itself, likewise.
+        self.attempts_left = attempts_left
         self._outcome = outcome
 
     @property

@@ -70,6 +70,7 @@ PROGRESS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64)
 GIVE = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_size_t)
 RESOLVER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t, GIVE, c_void_p)
 TOKENS = ctypes.CFUNCTYPE(c_int32, c_void_p, c_bool, GIVE, c_void_p)
+LISTENER = ctypes.CFUNCTYPE(c_int32, c_void_p, c_int32, c_void_p, c_size_t)
 LOGGER = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_int32, c_void_p, c_size_t)
 
 _E, _B, _W = POINTER(Handle), POINTER(Buffer), POINTER(CWritten)
@@ -107,6 +108,7 @@ FUNCTIONS: "dict[str, list[Any]]" = {
     "keepwell_observe": [Handle, _E, _E],
     "keepwell_observe_search": [Handle, Text, _E, _E],
     "keepwell_feed_next": [Handle, c_uint64, _B, _E],
+    "keepwell_feed_listen": [Handle, LISTENER, c_void_p, _E],
     "keepwell_feed_free": [Handle],
     "keepwell_import_file": [Handle, Text, c_uint32, PROGRESS, c_void_p, _B, _E],
     "keepwell_import": [Handle, Text, Text, c_uint32, PROGRESS, c_void_p, _B, _E],
@@ -168,6 +170,9 @@ def _load() -> ctypes.CDLL:
     for name in ("keepwell_error_code", "keepwell_error_actor"):
         function = getattr(loaded, name)
         function.argtypes, function.restype = [Handle], c_int32
+    for name in ("keepwell_error_retry_after_ms", "keepwell_error_attempts_left"):
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = [Handle], c_int64
     loaded.keepwell_error_free.argtypes, loaded.keepwell_error_free.restype = [_E], None
     loaded.keepwell_buffer_free.argtypes, loaded.keepwell_buffer_free.restype = [_B], c_int32
     loaded.keepwell_store_options.argtypes = [Text, Text, Text]
@@ -194,11 +199,14 @@ def call(function: Callable[..., int], *arguments: Any) -> None:
     if function(*arguments, byref(error)) == 0:
         return
     outcome = library.keepwell_error_operation_outcome(error)
+    retry_ms, left = library.keepwell_error_retry_after_ms(error), library.keepwell_error_attempts_left(error)
     raised = Error(
         library.keepwell_error_code(error),
         library.keepwell_error_reason(error).decode(),
         Actor(library.keepwell_error_actor(error)),
         outcome.decode() if outcome else None,
+        retry_ms / 1000 if retry_ms >= 0 else None,
+        left if left >= 0 else None,
     )
     library.keepwell_error_free(byref(error))
     raise raised

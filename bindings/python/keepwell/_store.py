@@ -3,6 +3,7 @@
 import ctypes
 import enum
 import json
+import logging
 import os
 from ctypes import byref, c_int32, c_int64, c_uint64
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class Feed:
 
     def __init__(self, handle: c.Handle) -> None:
         self._handle = handle
+        #: The callback that the library has.
+        self._listener: Any = None
 
     def next(self, timeout: float = 1.0) -> "list[dict[str, Any]]":
         """The next events, within ``timeout`` seconds; empty when the time passed."""
@@ -81,6 +84,29 @@ class Feed:
     def __iter__(self) -> "Iterator[dict[str, Any]]":
         while True:
             yield from self.next(60.0)
+
+    def listen(self, listener: "Callable[[list[dict[str, Any]]], Any]") -> None:
+        """Tells what comes to ``listener`` from now on, on a thread of the library, instead of ``next``.
+
+        It may use the store. One that raises hears no more, and what it raises goes to the logger "keepwell"; so does the
+        end of the feed.
+        """
+
+        def tell(_: Any, code: int, data: int, length: int) -> int:
+            log = logging.getLogger("keepwell")
+            if code != 0:
+                log.warning("a feed ended with error %d", code)
+                return 1
+            try:
+                listener(json.loads(ctypes.string_at(data, length)))
+                return 0
+            except BaseException:
+                log.warning("a listener raised", exc_info=True)
+                return 1
+
+        made = c.LISTENER(tell)
+        call(library.keepwell_feed_listen, self._handle, made, None)
+        self._listener = made
 
     def close(self) -> None:
         """Ends it. Closing twice is no mistake."""

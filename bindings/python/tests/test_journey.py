@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pathlib
+import queue
 import re
 import tempfile
 import threading
@@ -83,8 +84,11 @@ class Journey(unittest.TestCase):
         with self.assertRaises(keepwell.Error) as refused:
             session.read("Patient", "p")
         self.assertEqual(refused.exception.actor, keepwell.Actor.PERSON)
-        with self.assertRaises(keepwell.Error):
+        self.assertEqual((refused.exception.retry_after_s, refused.exception.attempts_left), (None, None))
+        with self.assertRaises(keepwell.Error) as wrong:
             self.store.unlock("wrong")
+        self.assertGreaterEqual(wrong.exception.retry_after_s, 0)
+        self.assertIsNone(wrong.exception.attempts_left, "this store does not erase itself")
         self.store.unlock(PASSCODE)
         self.assertEqual(self.store.state, keepwell.State.OPEN)
         self.assertTrue(isinstance(self.store.backup_report()["excluded"], bool))
@@ -294,6 +298,22 @@ class Journey(unittest.TestCase):
         finally:
             keepwell.set_logger(None)
 
+    def test_a_listener_is_told_until_it_raises(self) -> None:
+        told: "queue.Queue[str]" = queue.Queue()
+
+        def listener(changes: "list[dict[str, object]]") -> None:
+            told.put(str(changes[0]["id"]) if self.store.state is keepwell.State.OPEN else "")
+            raise ZeroDivisionError
+
+        logging.getLogger("keepwell").addHandler(logging.NullHandler())
+        with self.store.session("dr.jones") as session, self.store.observe() as feed:
+            feed.listen(listener)
+            self.refused(919, feed.listen, listener)
+            session.update({"resourceType": "Patient", "id": "p1"})
+            self.assertEqual(told.get(timeout=60), "p1")
+            session.update({"resourceType": "Patient", "id": "p2"})
+        self.assertTrue(told.empty())
+
     def test_a_wipe_leaves_nothing_to_open(self) -> None:
         path = self.directory.name + "/store"
         self.store.erase()
@@ -318,6 +338,7 @@ class Coverage(unittest.TestCase):
         named = set(re.findall(r"\b(keepwell_\w+)\(", header))
         others = {"keepwell_abi_version", "keepwell_version", "keepwell_error_code", "keepwell_error_actor",
                   "keepwell_error_reason", "keepwell_error_operation_outcome", "keepwell_error_free",
+                  "keepwell_error_retry_after_ms", "keepwell_error_attempts_left",
                   "keepwell_buffer_free", "keepwell_store_options"}
         self.assertEqual(named, set(FUNCTIONS) | others)
 

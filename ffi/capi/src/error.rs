@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 use std::ptr;
 use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
+
+use keepwell_store::vault;
 
 use crate::boundary::{boundary, is_forked};
 use crate::handle::KeepwellError;
@@ -33,6 +36,8 @@ pub(crate) struct Failure {
     pub(crate) code: u16,
     reason: Cow<'static, str>,
     issues: Option<String>,
+    /// How long further passcodes are refused, and how many wrong ones are left.
+    limits: (Option<Duration>, Option<u32>),
     texts: OnceLock<(CString, Option<CString>)>,
 }
 
@@ -95,7 +100,7 @@ impl Bug {
 
 impl From<Bug> for Failure {
     fn from(bug: Bug) -> Self {
-        Self { code: bug.code(), reason: Cow::Borrowed(bug.reason()), issues: None, texts: OnceLock::new() }
+        Self::new(bug.code(), bug.reason(), None)
     }
 }
 
@@ -110,6 +115,10 @@ fn failure(error: KeepwellError) -> Option<Arc<Failure>> {
 }
 
 impl Failure {
+    fn new(code: u16, reason: impl Into<Cow<'static, str>>, issues: Option<String>) -> Self {
+        Self { code, reason: reason.into(), issues, limits: (None, None), texts: OnceLock::new() }
+    }
+
     pub(crate) fn reason(&self) -> &str {
         &self.reason
     }
@@ -124,13 +133,22 @@ impl Failure {
 
 impl From<keepwell_store::Error> for Failure {
     fn from(error: keepwell_store::Error) -> Self {
-        let (code, issues) = (error.code(), Some(error.operation_outcome()));
-        Self { code, reason: Cow::Owned(error.to_string()), issues, texts: OnceLock::new() }
+        let made = Self::new(error.code(), error.to_string(), Some(error.operation_outcome()));
+        let limits = match &error {
+            keepwell_store::Error::Vault(vault::Error::WrongPasscode { retry_after, attempts_left }) => {
+                (Some(*retry_after), *attempts_left)
+            }
+            keepwell_store::Error::Vault(vault::Error::Throttled { retry_after }) => {
+                (Some(*retry_after), None)
+            }
+            _ => (None, None),
+        };
+        Self { limits, ..made }
     }
 }
 
-impl From<keepwell_store::vault::Error> for Failure {
-    fn from(error: keepwell_store::vault::Error) -> Self {
+impl From<vault::Error> for Failure {
+    fn from(error: vault::Error) -> Self {
         keepwell_store::Error::from(error).into()
     }
 }
@@ -139,12 +157,7 @@ impl From<keepwell_client::Error> for Failure {
     fn from(error: keepwell_client::Error) -> Self {
         match error {
             keepwell_client::Error::Store(error) => error.into(),
-            error => Self {
-                code: error.code(),
-                reason: Cow::Owned(error.to_string()),
-                issues: None,
-                texts: OnceLock::new(),
-            },
+            error => Self::new(error.code(), error.to_string(), None),
         }
     }
 }
@@ -157,7 +170,7 @@ impl From<keepwell_client::Error> for Failure {
 pub unsafe extern "C" fn keepwell_rehearse_error(code: u32, error: *mut KeepwellError) -> i32 {
     boundary(error, || {
         let code = u16::try_from(code).ok().filter(|code| (100..1_000).contains(code)).ok_or(Bug::Value)?;
-        Err(Failure { code, reason: Cow::Borrowed("a rehearsal"), issues: None, texts: OnceLock::new() })
+        Err(Failure::new(code, "a rehearsal", None))
     })
 }
 
@@ -198,6 +211,20 @@ pub extern "C" fn keepwell_error_reason(error: KeepwellError) -> *const c_char {
 pub extern "C" fn keepwell_error_operation_outcome(error: KeepwellError) -> *const c_char {
     let Some(failure) = failure(error) else { return ptr::null() };
     failure.texts().1.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+}
+
+/// How long further passcodes are refused, in milliseconds: 205 and 206 say it. -1 where an error says nothing of it.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_error_retry_after_ms(error: KeepwellError) -> i64 {
+    let refused = failure(error).and_then(|failure| failure.limits.0);
+    refused.map_or(-1, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Wrong passcodes that are left until the store erases itself: 205 says it, if the store does that. -1 where an error says
+/// nothing of it.
+#[unsafe(no_mangle)]
+pub extern "C" fn keepwell_error_attempts_left(error: KeepwellError) -> i64 {
+    failure(error).and_then(|failure| failure.limits.1).map_or(-1, i64::from)
 }
 
 /// Frees an error and sets it to none. Null, none and an error that was freed are no mistake.

@@ -1,9 +1,14 @@
 //! What follows a store or a search as it changes.
 
-use std::sync::{Mutex, PoisonError};
+use std::ffi::{c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Builder, ThreadId};
 use std::time::Duration;
 
-use keepwell_store::{ChangeFeed, LiveKind, LiveSearch, Operation, Session};
+use keepwell_store::{ChangeFeed, Error, LiveKind, LiveSearch, Operation, Session};
 use serde_json::{Value, json};
 
 use crate::boundary::boundary;
@@ -15,13 +20,95 @@ use crate::output;
 use crate::registry;
 use crate::store::HeldStore;
 
+/// How often the thread of a listener looks whether its feed was freed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Takes what a feed tells: a JSON array as `keepwell_feed_next` gives it, with code 0; or the code of what ended the feed,
+/// and no events, for the last time. 0 to go on, anything else to hear no more. It is called on a thread of the library, once
+/// at a time; it may take its time, and may call this library, also `keepwell_feed_free` of its own feed.
+pub type KeepwellListener = Option<
+    unsafe extern "C" fn(context: *mut c_void, code: i32, events: *const c_char, length: usize) -> i32,
+>;
+
+struct Listener {
+    call: unsafe extern "C" fn(*mut c_void, i32, *const c_char, usize) -> i32,
+    context: *mut c_void,
+}
+
+// SAFETY: the header says that another thread calls the function with its context, and one thread alone has this.
+unsafe impl Send for Listener {}
+
+impl Listener {
+    /// Whether it wants to hear more.
+    fn tell(&self, told: &Result<Vec<Value>, Failure>) -> bool {
+        let (code, text) = match told {
+            Ok(events) => (0, Value::from(events.clone()).to_string()),
+            Err(failure) => (i32::from(failure.code), String::new()),
+        };
+        let events = if code == 0 { text.as_ptr().cast() } else { ptr::null() };
+        // SAFETY: the text lives during the call; `Feed::end` keeps the context that the host promised.
+        let answer = unsafe { (self.call)(self.context, code, events, text.len()) };
+        code == 0 && answer == 0
+    }
+}
+
 /// What a feed follows.
-enum Feed {
+enum Source {
     Changes(Mutex<ChangeFeed>),
     Search(Mutex<LiveSearch>),
 }
 
+/// A feed, and the thread that tells it to a listener, if it has one.
+struct Feed {
+    source: Source,
+    is_over: AtomicBool,
+    thread: Mutex<Option<ThreadId>>,
+    /// Held while the listener is told something.
+    telling: Mutex<()>,
+}
+
 impl Feed {
+    fn insert(source: Source) -> KeepwellFeed {
+        let (is_over, thread, telling) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        KeepwellFeed { id: registry::insert(Self { source, is_over, thread, telling }) }
+    }
+
+    /// Tells what comes to a listener, on a thread.
+    fn tell(self: Arc<Self>, listener: Listener) -> Result<(), Failure> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_some() {
+            return Err(Bug::Value.into());
+        }
+        let feed = self.clone();
+        let started = Builder::new().name("keepwell-feed".to_owned()).spawn(move || {
+            while !feed.is_over.load(Ordering::Acquire) {
+                let next = catch_unwind(AssertUnwindSafe(|| feed.source.next(LOOK)));
+                let told = next.unwrap_or_else(|_| Err(Bug::Panic.into()));
+                if told.as_ref().is_ok_and(Vec::is_empty) {
+                    continue;
+                }
+                let _telling = feed.telling.lock().unwrap_or_else(PoisonError::into_inner);
+                if feed.is_over.load(Ordering::Acquire) || !listener.tell(&told) {
+                    return;
+                }
+            }
+        });
+        let failed = |error: std::io::Error| Error::Io { step: "starting a thread", kind: error.kind() };
+        *thread = Some(started.map_err(failed)?.thread().id());
+        Ok(())
+    }
+
+    /// From now on the listener is not called; one that is being told something is waited for, but by itself.
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        let thread = *self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_some_and(|thread| thread != thread::current().id()) {
+            drop(self.telling.lock());
+        }
+    }
+}
+
+impl Source {
     fn next(&self, timeout: Duration) -> Result<Vec<Value>, Failure> {
         match self {
             Self::Changes(feed) => {
@@ -78,9 +165,9 @@ pub unsafe extern "C" fn keepwell_observe(
             return Err(Bug::Null.into());
         }
         let changes = registry::get::<HeldStore>(store.id)?.observe();
-        let id = registry::insert(Feed::Changes(Mutex::new(changes)));
+        let made = Feed::insert(Source::Changes(Mutex::new(changes)));
         // SAFETY: not null, and by the contract above it may be written.
-        Ok(unsafe { output::give(KeepwellFeed { id }, feed) }?)
+        Ok(unsafe { output::give(made, feed) }?)
     })
 }
 
@@ -124,9 +211,9 @@ pub unsafe extern "C" fn keepwell_observe_search(
         let session = registry::get::<Session>(session.id)?;
         // SAFETY: by the contract above.
         let search = session.observe_search(unsafe { url.text() }?)?;
-        let id = registry::insert(Feed::Search(Mutex::new(search)));
+        let made = Feed::insert(Source::Search(Mutex::new(search)));
         // SAFETY: not null, and by the contract above it may be written.
-        Ok(unsafe { output::give(KeepwellFeed { id }, feed) }?)
+        Ok(unsafe { output::give(made, feed) }?)
     })
 }
 
@@ -143,17 +230,37 @@ pub unsafe extern "C" fn keepwell_feed_next(
     error: *mut KeepwellError,
 ) -> i32 {
     boundary(error, || {
-        let found = registry::get::<Feed>(feed.id)?.next(Duration::from_millis(timeout_ms))?;
+        let found = registry::get::<Feed>(feed.id)?.source.next(Duration::from_millis(timeout_ms))?;
         // SAFETY: by the contract above.
         Ok(unsafe { buffer::give(Value::from(found).to_string().into_bytes(), events) }?)
     })
 }
 
-/// Frees a feed. Zero is no mistake.
+/// Tells what comes to `listener` from now on, instead of `keepwell_feed_next`. A feed has one at the most: code 919 for a
+/// further one.
+///
+/// # Safety
+/// `listener` may be called with `context` from a thread of the library until `keepwell_feed_free` has returned, or, where
+/// the listener itself frees the feed, until it has; `error` is null or points to memory for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keepwell_feed_listen(
+    feed: KeepwellFeed,
+    listener: KeepwellListener,
+    context: *mut c_void,
+    error: *mut KeepwellError,
+) -> i32 {
+    boundary(error, || {
+        let call = listener.ok_or(Bug::Null)?;
+        registry::get::<Feed>(feed.id)?.tell(Listener { call, context })
+    })
+}
+
+/// Frees a feed. Its listener is not called any more when this has returned; within a second what it followed is let go.
+/// Zero is no mistake.
 #[unsafe(no_mangle)]
 pub extern "C" fn keepwell_feed_free(feed: KeepwellFeed) -> i32 {
-    boundary(std::ptr::null_mut(), || match feed.id {
+    boundary(ptr::null_mut(), || match feed.id {
         0 => Ok(()),
-        id => Ok(registry::remove::<Feed>(id).map(drop)?),
+        id => Ok(registry::remove::<Feed>(id).map(|feed| feed.end())?),
     })
 }

@@ -28,6 +28,55 @@ fn the_header_is_what_cbindgen_writes() {
     );
 }
 
+/// What a header declares, without comments; the first line is its version.
+fn declared(header: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    let (mut version, mut declaration, mut depth) = (String::new(), String::new(), 0);
+    for line in header.lines().map(str::trim) {
+        if line.starts_with("#define KEEPWELL_ABI_VERSION ") {
+            line.clone_into(&mut version);
+        } else if line.starts_with("#define ") && line.split(' ').count() > 2 {
+            found.insert(line.to_owned());
+        }
+        let is_text = line.is_empty() || line.starts_with("//") || line.starts_with("/*");
+        if is_text
+            || line.starts_with('#')
+            || line.starts_with("extern \"C\"")
+            || line.starts_with("}  // extern")
+        {
+            continue;
+        }
+        declaration = format!("{declaration} {line}");
+        depth += line.matches('{').count();
+        depth -= line.matches('}').count();
+        if depth == 0 && line.ends_with(';') {
+            found.insert(declaration.split_whitespace().collect::<Vec<_>>().join(" "));
+            declaration.clear();
+        }
+    }
+    assert!(declaration.is_empty() && !version.is_empty());
+    [version].into_iter().chain(found).collect()
+}
+
+/// `abi.txt` has what the header declared when this version began, and what came to it since. `UPDATE_EXPECT=1` adds to it;
+/// what is gone or another wants a new `KEEPWELL_ABI_VERSION` first, with which the file begins anew.
+#[test]
+fn what_a_version_of_the_abi_has_declared_stays() {
+    let file = header().with_file_name("../abi.txt");
+    let now = declared(&std::fs::read_to_string(header()).unwrap());
+    let known = std::fs::read_to_string(&file).unwrap_or_default();
+    let known: Vec<String> = known.lines().map(str::to_owned).collect();
+    if known.first() == now.first() {
+        let gone: Vec<_> = known.iter().filter(|declaration| !now.contains(declaration)).collect();
+        assert!(gone.is_empty(), "another KEEPWELL_ABI_VERSION is needed without {gone:#?}");
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&file, now.join("\n") + "\n").unwrap();
+    } else {
+        assert!(known == now, "run UPDATE_EXPECT=1 cargo test -p keepwell-capi --test header");
+    }
+}
+
 /// The functions of the header.
 fn promised() -> BTreeSet<String> {
     let header = std::fs::read_to_string(header()).unwrap();

@@ -133,7 +133,7 @@ const IN_C: [(&str, &str, &str); 35] = [
     ("Session", "vread", "keepwell_read"),
     ("Store", "changes", "keepwell_observe"),
     ("Store", "directory", "the options that it was opened with"),
-    ("Store", "listen", "keepwell_observe"),
+    ("Store", "listen", "keepwell_feed_listen"),
     ("Store", "session", "keepwell_session_begin"),
     ("Store", "sync", "keepwell_sync_open"),
     ("Store", "vault", "calls of a store"),
@@ -149,7 +149,7 @@ const IN_C: [(&str, &str, &str); 35] = [
 /// What an app brings, and what the C library takes for it.
 const BROUGHT_IN_C: [(&str, &str); 6] = [
     ("BackupGuard", "KeepwellBackupGuard;"),
-    ("ChangeListener", "keepwell_feed_next("),
+    ("ChangeListener", "KeepwellListener listener"),
     ("HostKeychain", "KeepwellKeychain;"),
     ("Logger", "(*KeepwellLogger)("),
     ("ProgressListener", "(*KeepwellProgress)("),
