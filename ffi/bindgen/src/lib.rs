@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod swift;
+mod changes;
 
 use std::fmt;
 use std::path::Path;
@@ -77,10 +77,7 @@ pub fn generate(language: Language, library: &Path, out: &Path) -> Result<(), Er
         ..GenerateOptions::default()
     };
     generate_with_bindgen_paths(options, BindgenPaths::default()).map_err(failed)?;
-    match language {
-        Language::Kotlin => Ok(()),
-        Language::Swift => swift::read_in_place(out),
-    }
+    changes::make(language, out)
 }
 
 /// Everything that an app can call in a library, or is called at.
