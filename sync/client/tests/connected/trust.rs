@@ -347,3 +347,24 @@ fn a_lease_that_ends_while_the_server_is_away_locks_the_store_until_it_is_back()
     assert_eq!(recorded(&device, "locked until the server is met"), 2);
     assert!(recorded(&device, "lease") >= 2, "the first one, and the one after");
 }
+
+/// What a certificate's time is compared with is the system's clock, and `keepwell-tls` tests that.
+#[test]
+fn a_clock_that_is_years_off_costs_neither_an_edit_nor_the_lease() {
+    const YEARS_MS: i64 = 5 * 365 * 24 * 60 * 60 * 1000;
+    let world = World::new();
+    let mut device = world.device("one", "ann");
+    device.save("Patient/p1", patient());
+    device.sync();
+    let until = |device: &Device| device.client.status().unwrap().lease.unwrap().until;
+    let before = until(&device);
+    for (number, off_ms) in [-YEARS_MS, YEARS_MS, 0].into_iter().enumerate() {
+        device = device.at(Arc::new(ManualClock::new(SystemClock::new().wall_ms() + off_ms)));
+        let name = format!("Flag/f{number}");
+        device.save(&name, &flag(&format!("f{number}"), "off"));
+        assert_eq!(problem(&device), None, "{off_ms}");
+        assert!(world.has(&name), "{off_ms}");
+        assert_eq!(device.client.status().unwrap().pending, 0, "{off_ms}");
+        assert!(until(&device) >= before, "{off_ms}");
+    }
+}
