@@ -124,9 +124,10 @@ const SESSION: [Call; 31] = [
 ];
 
 /// Calls of a session that show no content, or whose record another call makes: with the reason.
-const SESSION_WITHOUT: [(&str, &str); 12] = [
+const SESSION_WITHOUT: [(&str, &str); 13] = [
     ("actor", "says who acts"),
     ("store", "gives the store"),
+    ("set_attended", "sets an option of the session"),
     ("set_check_references", "sets an option of the session"),
     ("elevate", "a refusal is recorded: see below"),
     ("close", "ends the session: see below"),
